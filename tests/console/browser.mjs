@@ -81,7 +81,9 @@ class Browser {
       this.complaints.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text)
     if (method === 'Log.entryAdded' && params.entry.level === 'error') this.complaints.push(params.entry.text)
     if (method === 'Runtime.consoleAPICalled' && ['error', 'warning'].includes(params.type)) {
-      this.complaints.push(params.args.map(({ value }) => value).join(' '))
+      const text = params.args.map(({ value }) => value).join(' ')
+      // What is given up for something that is wanted more is no fault; of a request that fails htmx says more than these.
+      if (!/^htmx:(afterRequest|sendAbort)\b/.test(text)) this.complaints.push(text)
     }
   }
 

@@ -188,9 +188,62 @@ await browsing(async (browser) => {
   await page.click('ul.running a')
   await page.shows('#call', 'still runs')
   await page.shows('#call .lines', 'at the gate')
+  // It is asked for again and again, and while nothing comes nothing moves, nor does the keyboard.
+  await page.evaluate(() => {
+    window.asked = window.given_up = 0
+    document.addEventListener('htmx:afterRequest', ({ detail }) => {
+      window.asked += detail.elt.matches('[data-follows]')
+    })
+    document.addEventListener('htmx:sendAbort', () => {
+      window.given_up += 1
+    })
+    window.line = document.querySelector('#call .lines li')
+    document.querySelector('#call .copy').focus()
+  })
+  await page.until(() => window.asked >= 2)
+  const stays = () => [window.line.isConnected, document.activeElement.matches('#call .copy')]
+  assert.deepEqual(await page.evaluate(stays), [true, true])
+  // Its end waits for whoever has something marked in it.
+  const before = await page.evaluate(() => {
+    getSelection().selectAllChildren(window.line)
+    return window.asked
+  })
   await writeFile(gate, '')
   assert.equal((await waiting).result, 'let through')
+  await page.until((before) => window.asked > before, before)
+  assert.equal(await page.evaluate(() => window.line.isConnected), true)
+  await page.evaluate(() => getSelection().empty())
   await page.shows('#call .values', 'let through')
+
+  // The call that was wanted last is shown, also where the answer to an earlier question is still under way.
+  const [first, second] = [requestID, failed.requestID]
+  const hold = (...patterns) =>
+    page.send('Fetch.enable', { patterns: patterns.map((urlPattern) => ({ urlPattern })) })
+  await hold(`*call=${first}*`, `*call=${second}*`)
+  await page.click(`#call-${first}`)
+  await page.click(`#call-${second}`)
+  await page.until(() => window.given_up === 1)
+  await page.send('Fetch.disable')
+  await page.shows('#call', second)
+  await at('call', second)
+  // So it is where the other question is that of a call that runs.
+  await rm(gate)
+  const running = call('gate', { gate })
+  await page.click('ul.running a')
+  await page.shows('#call', 'still runs')
+  await page.evaluate(() => {
+    document.addEventListener('htmx:beforeSend', ({ detail }) => {
+      window.sent = detail.elt.matches('[data-follows]')
+    })
+  })
+  await hold('*/now?*')
+  await page.until(() => window.sent)
+  await page.click(`#call-${first}`)
+  await page.until(() => window.given_up === 2)
+  await page.send('Fetch.disable')
+  await page.shows('#call', first)
+  await writeFile(gate, '')
+  await running
   await rm(folder, { recursive: true })
 
   // Whoever is at a row or at a slice of the timeline stays there while calls come.
@@ -211,13 +264,17 @@ await browsing(async (browser) => {
   await page.press('ArrowLeft')
   await page.press('ArrowLeft')
   const told = await page.text('.timeline .told')
+  const pointed = () =>
+    page.evaluate(() => {
+      const { from, step, pointed } = document.querySelector('.timeline').dataset
+      return Number(from) + Number(step) * Number(pointed)
+    })
+  const at_first = await pointed()
   // With the day before it where the time line begins on another one.
   assert.match(told, /^(\d\d-\d\d )?\d\d:\d\d:\d\d – (\d\d-\d\d )?\d\d:\d\d:\d\d · /)
   await seen((await call('stock', { say: 'two' })).requestID)
   assert.equal(await page.evaluate(() => document.activeElement.id), 'timeline')
-  const [from, to] = told.split(' · ')[0].split(' – ')
-  const after = await page.text('.timeline .told')
-  assert.ok(after.startsWith(`${from} – ${to} · `), `${after} where ${told} was`)
+  assert.equal(await pointed(), at_first)
 
   // Without a mouse: to the search, from call to call, into one, and out again.
   await page.goto(`${origin}/calls?function=shop`)

@@ -15,9 +15,9 @@ const source = await readFile(axe, 'utf8')
 /** What the platform, a function or a file says is what it is in every language; and so is code. */
 const OTHERS = 'code, pre, textarea, .text, .brief, .tree, .query, .path .what .dim, [lang=en]'
 
-/** English sentences on the page, three words in a row, but for what others said. */
+/** English sentences on the page, three words in a row, but for what others said: also within a Chinese sentence. */
 const english = (others) => {
-  const sentence = /\b[A-Za-z]?[a-z]+(?:[ ,]+[a-z]{2,}){2,}/
+  const sentence = /\b[A-Za-z]?[a-z]+(?:[ ,]+[a-z]+){2,}/
   const texts = [document.title]
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
   while (walker.nextNode()) {
@@ -29,10 +29,9 @@ const english = (others) => {
     for (const name of ['title', 'aria-label', 'placeholder', 'alt'])
       texts.push(element.getAttribute(name) ?? '')
   }
-  // What another program says may stand within a Chinese sentence.
-  return texts
-    .filter((text) => sentence.test(text) && !/[\u4e00-\u9fff]/.test(text))
-    .map((text) => text.trim())
+  // What another program says of an error may stand within a Chinese sentence.
+  const own = (text) => text.replace(/\w*Error: .*/g, '')
+  return texts.filter((text) => sentence.test(own(text))).map((text) => text.trim())
 }
 
 await browsing(async (browser) => {
@@ -57,6 +56,38 @@ await browsing(async (browser) => {
 
   const pages = await fill(page, site)
   pages.missing = { path: '/nothing-here' }
+  // What is wrong with what somebody writes, and with what they send.
+  const write = async (path, event, selector) => {
+    await page.goto(site.origin + path)
+    await page.write('#event', event)
+    await page.until((selector) => document.querySelector(selector) !== null, selector)
+  }
+  const faulty = `{'a': 1}`
+  pages['no JSON'] = { path: '/call', open: () => write('/call', faulty, '#check .trouble') }
+  pages['a field that is none'] = {
+    path: '/push',
+    open: async () => {
+      await write('/push', '{"Contnet": "1"}', '#check .dim')
+      await page.click('form#push button[type=submit]')
+      await page.until(() => document.querySelector('#result .warn') !== null)
+    },
+  }
+  pages['a letter that is gone'] = {
+    path: '/push',
+    open: () =>
+      page.evaluate(async () => {
+        const reply = await fetch('/push/dead/7/drop', { method: 'POST', headers: { 'hx-request': 'true' } })
+        document.querySelector('#result').innerHTML = await reply.text()
+      }),
+  }
+  pages['a field of the platform'] = {
+    path: '/call',
+    open: async () => {
+      await write('/call', '{"tcbContext": 1}', '#check .dim')
+      await page.click('form#call button[type=submit]')
+      await page.until(() => document.querySelector('#result .why') !== null)
+    },
+  }
   for (const scheme of ['light', 'dark']) {
     await page.seenAs([{ name: 'prefers-color-scheme', value: scheme }])
     for (const lang of ['en', 'zh']) {

@@ -10,7 +10,7 @@ use std::{
 
 use runtime::{CallOutcome, Frame, FunctionCall, FunctionReply, InvocationId, Runtime};
 use tcb::Event;
-use wording::wording;
+use wording::{Wording, wording};
 
 use crate::{
     CallFailure, CallRecord, Caller, Exchange, Invocation, Invocations, Journal, Note, RedeemedFields, Site,
@@ -41,7 +41,7 @@ pub struct PreparedCall {
     /// The event for a person to read, if anybody will.
     event: Option<String>,
     redeemed: RedeemedFields,
-    warnings: Vec<(String, String)>,
+    warnings: Vec<(String, Wording)>,
 }
 
 /// A call that is over, and was told to the journal.
@@ -50,7 +50,7 @@ pub struct FinishedCall {
     /// What the function returned, or why there is nothing.
     pub result: Result<FunctionReply, CallFailure>,
     /// Fields of `data` that are not as the caller may expect: the name as a JSON string literal, and why.
-    pub warnings: Vec<(String, String)>,
+    pub warnings: Vec<(String, Wording)>,
 }
 
 impl Calls {

@@ -63,7 +63,7 @@ pub struct CallRecord<'a> {
     /// How many cloud calls it made beyond those that are kept.
     pub more_cloud_calls: u64,
     /// Fields that were not filled in, and why: `(raw field name, text)`.
-    pub warnings: &'a [(String, String)],
+    pub warnings: &'a [(String, Wording)],
 }
 
 /// A request to the web listener, as it was answered: a line of the access log.

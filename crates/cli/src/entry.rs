@@ -3,8 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use console::beginning;
 use gateway::{CallRecord, PrintedLine, WebRecord};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use runtime::Level;
 use serde::{Deserialize, Serialize};
 use wording::Wording;
@@ -68,6 +69,9 @@ pub(crate) struct Call {
     /// The same in Chinese.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes_zh: Vec<String>,
+    /// When the times of its lines begin, where it is known from them.
+    #[serde(skip)]
+    pub(crate) printed_from: Option<Timestamp>,
 }
 
 /// A field with a cloudID; the code is 0 if open data stands there now.
@@ -123,7 +127,11 @@ pub(crate) struct CloudCall {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Warning {
     pub(crate) field: String,
+    /// In English, as programs read it.
     pub(crate) err_msg: String,
+    /// The same in Chinese.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) err_msg_zh: String,
 }
 
 /// A request to the web listener, as it was answered.
@@ -238,7 +246,7 @@ impl Call {
         let warnings = self
             .warnings
             .iter()
-            .flat_map(|warning| [&warning.field, &warning.err_msg]);
+            .flat_map(|warning| [&warning.field, &warning.err_msg, &warning.err_msg_zh]);
         let fields = self.cloud_ids.iter().map(|id| &id.field);
         let texts = logs.chain(cloud_calls).chain(warnings).chain(fields);
         texts
@@ -266,7 +274,8 @@ impl Call {
         });
         let warnings = record.warnings.iter().map(|(field, text)| Warning {
             field: plain(field),
-            err_msg: text.clone(),
+            err_msg: text.en.clone(),
+            err_msg_zh: text.zh.clone(),
         });
         Self {
             time: now(),
@@ -278,7 +287,7 @@ impl Call {
             http: record.http.map(|line| format!("{} {}", line.method, line.path)),
             status: record.status,
             err_code,
-            err_msg: beginning(text).to_owned(),
+            err_msg: beginning(text, ERROR_BYTES).to_owned(),
             waited: record.waited,
             ran: record.ran,
             cloud_ids: cloud_ids.collect(),
@@ -289,6 +298,7 @@ impl Call {
             warnings: warnings.collect(),
             notes,
             notes_zh,
+            printed_from: None,
         }
     }
 
@@ -296,6 +306,13 @@ impl Call {
     pub(crate) fn wordings(&self) -> impl Iterator<Item = Wording> {
         let all = self.notes.iter().enumerate();
         all.map(|(at, note)| wording_of(note, self.notes_zh.get(at)))
+    }
+}
+
+impl Warning {
+    /// In both languages. What an older version wrote is in English alone.
+    pub(crate) fn wording(&self) -> Wording {
+        wording_of(&self.err_msg, Some(&self.err_msg_zh))
     }
 }
 
@@ -343,6 +360,12 @@ impl Note {
 }
 
 impl Printed {
+    /// When the times of its call's lines begin, by this line; `None` where its time is none.
+    pub(crate) fn counted_from(&self) -> Option<Timestamp> {
+        let at = SignedDuration::try_from(self.line.at).ok()?;
+        self.time.parse::<Timestamp>().ok()?.checked_sub(at).ok()
+    }
+
     pub(crate) fn new(line: &PrintedLine<'_>) -> Self {
         Self {
             time: now(),
@@ -370,15 +393,6 @@ fn plain(name: &str) -> String {
 
 fn now() -> String {
     format!("{:.3}", Timestamp::now())
-}
-
-/// The text as far as it is told, without a part of a character.
-fn beginning(text: &str) -> &str {
-    let mut end = ERROR_BYTES.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// A time in milliseconds, to the microsecond.

@@ -111,6 +111,8 @@ impl RunningCalls {
                 let number = self.numbers.remove(&call.request_id);
                 if let Some(lines) = number.and_then(|number| self.calls.remove(&number)) {
                     self.bytes -= bytes(&lines);
+                    // The worker counts from when the function was loaded, and the call from before: the earliest of what its lines say.
+                    call.printed_from = lines.iter().filter_map(Printed::counted_from).min();
                     call.logs
                         .splice(0..0, lines.into_iter().map(|printed| printed.line));
                 }

@@ -164,7 +164,8 @@ async fn push(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let told = post(client, &format!("{wechat}{}", asked.path), None, &asked.body).await?;
-    for warning in told["warnings"].as_array().into_iter().flatten() {
+    let warnings = &told[t("warnings", "warningsZh")];
+    for warning in warnings.as_array().into_iter().flatten() {
         print::warning(warning.as_str().unwrap_or_default(), "");
     }
     let attempts = told["attempts"].as_array().map_or(&[][..], Vec::as_slice);
@@ -215,7 +216,10 @@ fn outcome(told: &Value, good: bool, note: &str) {
         Some(status) => status.to_string(),
         None => t("no answer", "没有应答").to_owned(),
     };
-    let (took, meaning) = (&told["ms"], told["meaning"].as_str().unwrap_or_default());
+    let (took, meaning) = (
+        &told["ms"],
+        told[t("meaning", "meaningZh")].as_str().unwrap_or_default(),
+    );
     let told_in_words = say!(
         "{status} in {took} ms{note}: {meaning}",
         "{status}，用时 {took} 毫秒{note}：{meaning}"

@@ -11,7 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use runtime::Level;
 
 use crate::{
-    entry::{Call, CloudCall, CloudId, Entry, Line, Printed, Warning, Web},
+    entry::{Call, CloudCall, CloudId, Entry, Line, Printed, Web},
     escape,
     lang::{self, say},
 };
@@ -105,8 +105,12 @@ fn call(out: &mut impl Write, call: &Call) -> io::Result<()> {
         );
         writeln!(out, "  {WARN}!{WARN:#} {text}")?;
     }
-    for Warning { field, err_msg } in &call.warnings {
-        let (field, text) = (escape::Line(field), escape::block(err_msg, MARGIN));
+    for warning in &call.warnings {
+        let said = warning.wording();
+        let (field, text) = (
+            escape::Line(&warning.field),
+            escape::block(lang::of(&said), MARGIN),
+        );
         writeln!(out, "  {WARN}!{WARN:#} {field}: {text}")?;
     }
     let mut cloud_calls = call.cloud_calls.iter().peekable();

@@ -52,8 +52,8 @@ if (filter) {
   })
   document.addEventListener('htmx:afterSettle', ({ target, detail }) => {
     mark(document)
-    // One that still runs is drawn anew without anybody asking for it.
-    if (!target.matches('#call.open') || detail.requestConfig?.elt.matches('[data-follows]')) return
+    // What is drawn anew without anybody asking for it leaves the keyboard where it is.
+    if (!target.matches('#call.open') || !detail.requestConfig) return
     target.focus({ preventScroll: true })
     // On a phone the call stands in the place of the list.
     if (matchMedia('(max-width: 900px)').matches) target.scrollIntoView()
@@ -324,6 +324,25 @@ if (send) {
   })
 }
 
+// The page Call: what belongs to another way of calling than the chosen one is not shown, not sent, and keeps nothing from being sent.
+const calling = document.querySelector('form#call')
+if (calling) {
+  const { by, event, lost } = calling.elements
+  const part = () => {
+    for (const element of calling.querySelectorAll('[data-by]')) {
+      const isOther = !element.dataset.by.split(' ').includes(by.value)
+      if (element.matches('fieldset')) element.disabled = isOther
+      else element.hidden = isOther
+    }
+    if (lost) event.required = by.value === 'client'
+  }
+  // Before anything else looks at what is there to be sent.
+  calling.addEventListener('change', part, { capture: true })
+  // A browser may have kept what was chosen when the page was left.
+  window.addEventListener('pageshow', part)
+  part()
+}
+
 // What was sent is remembered in this browser, a little of each function; in no browser that calls functions of a real app.
 const remembered = document.getElementById('remembered')
 const asking = document.querySelector('form#call[data-project]')
@@ -365,6 +384,8 @@ if (remembered && asking) {
     if (!['function', 'by', 'type', 'path'].includes(target.name)) return
     // What somebody wrote and did not send yet stays.
     const now = elements.event.value
+    // What is not kept of a call is asked for, and nothing is put in its place.
+    if (elements.lost && now.trim() === '') return offer()
     const known = Object.values(read()).flat()
     if (now.trim() === '' || now.trim() === '{}' || known.includes(now)) put(of(called())[0] ?? '{}')
     offer()
@@ -454,6 +475,7 @@ const busy = (part) => {
 /** How the element that has the keyboard is found again; htmx itself finds what has an id. */
 const nameOf = (element) => {
   if (element.matches('a[href]:not([id])')) return `a[href="${CSS.escape(element.getAttribute('href'))}"]`
+  if (element.matches('button[data-text]:not([id])')) return `button[data-text="${CSS.escape(element.dataset.text)}"]`
   if (element.matches('details[id] > summary')) return `#${CSS.escape(element.parentElement.id)} > summary`
 }
 const held = new Map()
@@ -476,6 +498,18 @@ const show = (part, html) => {
 document.addEventListener('htmx:sseBeforeMessage', (event) => {
   event.preventDefault()
   show(event.target, event.detail.data)
+})
+// A call that still runs is asked for again and again, but for as long as what came is held.
+const follows = ({ elt }) => elt.matches('[data-follows]') && elt.closest('#call')
+document.addEventListener('htmx:beforeRequest', (event) => {
+  if (held.has(follows(event.detail))) event.preventDefault()
+})
+document.addEventListener('htmx:beforeSwap', (event) => {
+  const { requestConfig, serverResponse, xhr } = event.detail
+  const part = xhr.status === 200 && requestConfig && follows(requestConfig)
+  if (!part) return
+  event.preventDefault()
+  if (part.isConnected) show(part, serverResponse)
 })
 const letGo = () => {
   for (const [part, html] of held) {

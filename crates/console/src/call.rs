@@ -4,6 +4,7 @@
 mod trigger;
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,11 +12,13 @@ use std::{
 use bytes::Bytes;
 use gateway::ReplyBody;
 use http::{Response, StatusCode};
-use json::{JsonReason, Member, Object};
+use json::{JsonError, JsonReason, Member, Object};
 use maud::{Markup, html};
 use serde_json::Value;
+use wording::wording;
 
 pub(crate) use self::trigger::Trigger;
+use self::trigger::of_ways;
 use crate::{
     Inner, calls, json_tree,
     lang::Lang,
@@ -60,11 +63,13 @@ pub(crate) struct Form {
     /// Kind and field.
     pub(crate) open_data: Vec<(String, String)>,
     pub(crate) trigger: Trigger,
+    /// What is not there any more of the call that is to be made again, while nothing is written in its place.
+    pub(crate) lost: Option<Lost>,
 }
 
 /// What is not there any more of a call that is to be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lost {
+pub(crate) enum Lost {
     Call,
     Event,
     /// The end of the event.
@@ -72,6 +77,21 @@ enum Lost {
 }
 
 impl Lost {
+    /// The word for it in the form.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Event => "event",
+            Self::Cut => "cut",
+        }
+    }
+
+    fn of(word: &str) -> Option<Self> {
+        [Self::Call, Self::Event, Self::Cut]
+            .into_iter()
+            .find(|lost| lost.word() == word)
+    }
+
     fn text(self, lang: Lang) -> &'static str {
         match self {
             Self::Call => lang.t(
@@ -95,6 +115,8 @@ impl Lost {
 enum Refusal {
     #[error(transparent)]
     Event(Fault),
+    #[error("{}", .0.text(Lang::En))]
+    Lost(Lost),
     #[error(transparent)]
     Simulated(#[from] crate::simulated::Error),
     #[error("there is no simulated user {0:?}")]
@@ -110,8 +132,10 @@ enum Refusal {
 impl Refusal {
     fn text(&self, lang: Lang) -> String {
         match (lang, self) {
-            (_, Self::Event(fault)) => fault_text(lang, fault),
-            (Lang::En, _) | (_, Self::Simulated(_)) => self.to_string(),
+            (_, Self::Event(fault)) => fault.text(lang),
+            (_, Self::Lost(lost)) => lost.text(lang).to_owned(),
+            (_, Self::Simulated(error)) => error.text(lang),
+            (Lang::En, _) => self.to_string(),
             (Lang::Zh, Self::NoUser(name)) => format!("没有模拟用户 {name:?}"),
             (Lang::Zh, Self::NoOpenid) => "需要 openid：以谁的身份调用？".to_owned(),
             (Lang::Zh, Self::TooLarge) => {
@@ -122,13 +146,35 @@ impl Refusal {
     }
 }
 
-/// Where an event is not the JSON object that it must be.
+/// Where a text is not the JSON that it must be.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {reason}")]
 pub(crate) struct Fault {
     line: usize,
     column: usize,
     reason: JsonReason,
+}
+
+impl Fault {
+    fn of(text: &str, error: JsonError) -> Self {
+        let before = beginning(text, error.offset);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+            reason: error.reason,
+        }
+    }
+
+    pub(crate) fn text(&self, lang: Lang) -> String {
+        let Self { line, column, reason } = self;
+        let reason = reason.wording();
+        let said = wording!(
+            "line {line}, column {column}: {reason}",
+            "第 {line} 行第 {column} 列：{reason}"; reason
+        );
+        lang.of_wording(&said).to_owned()
+    }
 }
 
 impl Asked {
@@ -155,7 +201,6 @@ impl Asked {
 }
 
 impl Form {
-    #[cfg(test)]
     pub(crate) fn new(function: &str, user: &str, event: &str, open_data: Vec<(String, String)>) -> Self {
         Self {
             function: function.to_owned(),
@@ -164,12 +209,13 @@ impl Form {
             event: event.to_owned(),
             open_data,
             trigger: Trigger::Client,
+            lost: None,
         }
     }
 
     /// As a call was made elsewhere: with its event as the function got it, but for what the platform puts there. What became of its
     /// cloudIDs stays as data. An event that is not kept whole is not there.
-    fn of_call(call: &Call, users: &[User]) -> (Self, Option<Lost>) {
+    fn of_call(call: &Call, users: &[User]) -> Self {
         let openid = call.openid.as_deref().unwrap_or_default();
         let user = users.iter().find(|user| user.openid == openid);
         let (event, lost) = match call
@@ -181,15 +227,15 @@ impl Form {
             Some(None) => (String::new(), Some(Lost::Cut)),
             None => (String::new(), Some(Lost::Event)),
         };
-        let form = Self {
+        Self {
             function: call.function.clone(),
             user: user.map_or(openid, |user| &user.name).to_owned(),
             unionid: String::new(),
             event,
             open_data: Vec::new(),
             trigger: Trigger::Client,
-        };
-        (form, lost)
+            lost,
+        }
     }
 
     fn of(fields: &Fields) -> Self {
@@ -197,15 +243,18 @@ impl Form {
             .iter()
             .filter(|(kind, _)| !fields.get(&format!("with-{kind}")).is_empty());
         let (trigger, function) = Trigger::of(fields);
+        let is_blank = fields.get("event").trim().is_empty();
+        let lost = Lost::of(fields.get("lost")).filter(|_| is_blank && trigger == Trigger::Client);
         Self {
             trigger,
+            lost,
             function: function.unwrap_or_else(|| fields.get("function").to_owned()),
             user: fields.get("user").trim().to_owned(),
             unionid: fields.get("unionid").trim().to_owned(),
-            event: match fields.get("event") {
-                blank if blank.trim().is_empty() => "{}".to_owned(),
+            event: match is_blank {
+                true => "{}".to_owned(),
                 // What a form's line ends are in a browser.
-                event => event.replace("\r\n", "\n"),
+                false => fields.get("event").replace("\r\n", "\n"),
             },
             open_data: given
                 .map(|(kind, _)| {
@@ -215,6 +264,39 @@ impl Form {
                     )
                 })
                 .collect(),
+        }
+    }
+
+    /// The fields that say the same, for a form that sends it once more.
+    fn fields(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+        let own = [
+            ("function", &self.function),
+            ("user", &self.user),
+            ("unionid", &self.unionid),
+            ("event", &self.event),
+        ];
+        let own = own.map(|(name, value)| (name.into(), value.into()));
+        let by = self.trigger.fields(&self.function).into_iter();
+        let open_data = self.open_data.iter().flat_map(|(kind, field)| {
+            [
+                (format!("with-{kind}").into(), "1".into()),
+                (format!("field-{kind}").into(), field.into()),
+            ]
+        });
+        let by = by.map(|(name, value)| (name.into(), value));
+        own.into_iter().chain(by).chain(open_data).collect()
+    }
+
+    /// What is wrong with what was written, as whoever is called wants it.
+    fn fault(&self) -> Option<Fault> {
+        match &self.trigger {
+            Trigger::Timer(_) => None,
+            Trigger::Http { method, .. } if !trigger::has_body(method) => None,
+            Trigger::Http { .. } => {
+                let json = json::validate(self.event.as_bytes());
+                json.err().map(|error| Fault::of(&self.event, error))
+            }
+            Trigger::Client | Trigger::Push(_) => object(&self.event).err(),
         }
     }
 
@@ -235,11 +317,17 @@ pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -
         None if !id.is_empty() => calls::find(inner, id).await,
         _ => None,
     };
-    let (form, lost) = match (&again, elsewhere) {
-        (Some(asked), _) => (asked.form.clone(), None),
+    let form = match (&again, elsewhere) {
+        (Some(asked), _) => asked.form.clone(),
         (None, Some(call)) => Form::of_call(&call, &users),
-        (None, None) => (Form::of(fields), (!id.is_empty()).then_some(Lost::Call)),
+        (None, None) if id.is_empty() => Form::of(fields),
+        (None, None) => Form {
+            event: String::new(),
+            lost: Some(Lost::Call),
+            ..Form::of(fields)
+        },
     };
+    let trigger = &form.trigger;
     let shown = inner.shown();
     let names: Vec<&str> = shown.iter().flat_map(|shown| shown.names()).collect();
     // Whoever is asked for is chosen or nobody: never another one in their place.
@@ -255,60 +343,37 @@ pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -
         }
         div .ask {
         form #call .call data-project=[project.filter(|_| viewer.simulated)] hx-post="/call" hx-target="#result" hx-swap="innerHTML show:top" hx-disabled-elt="find button" hx-indicator="#busy" hx-disinherit="*" {
+            @if let Some(lost) = form.lost { input type="hidden" name="lost" value=(lost.word()); }
             div .row {
-                label .by-client {
-                    (lang.t("Function", "云函数"))
-                    select name="function" required {
-                        @if strange_function { option value="" selected { (form.function) (lang.t(" (is not there any more)", "（已不存在）")) } }
-                        @for name in &names { option value=(name) selected[*name == form.function] { (name) } }
+                (of_ways(trigger, &["client"], &html! {
+                    label {
+                        (lang.t("Function", "云函数"))
+                        select name="function" required {
+                            @if strange_function { option value="" selected { (form.function) (lang.t(" (is not there any more)", "（已不存在）")) } }
+                            @for name in &names { option value=(name) selected[*name == form.function] { (name) } }
+                        }
                     }
-                }
+                }))
                 @if viewer.simulated {
-                    label .by-client.by-push {
-                        (lang.t("User", "用户"))
-                        select name="user" required {
-                            @if strange_user { option value="" selected { (form.user) (lang.t(" (is nobody here)", "（不是这里的用户）")) } }
-                            @for user in &users { option value=(user.name) selected[user.name == form.user] { (user.name) } }
+                    (of_ways(trigger, &["client", "push"], &html! {
+                        label {
+                            (lang.t("User", "用户"))
+                            select name="user" required {
+                                @if strange_user { option value="" selected { (form.user) (lang.t(" (is nobody here)", "（不是这里的用户）")) } }
+                                @for user in &users { option value=(user.name) selected[user.name == form.user] { (user.name) } }
+                            }
                         }
-                    }
+                    }))
                 } @else {
-                    label .by-client { "openid" input name="user" value=(form.user) autocomplete="off"; }
-                    label .by-client { "unionid " (lang.t("(if any)", "（可空）")) input name="unionid" value=(form.unionid) autocomplete="off"; }
+                    (of_ways(trigger, &["client"], &html! {
+                        label { "openid" input name="user" value=(form.user) required autocomplete="off" spellcheck="false"; }
+                        label { "unionid " (lang.t("(if any)", "（可空）")) input name="unionid" value=(form.unionid) autocomplete="off" spellcheck="false"; }
+                    }))
                 }
             }
-            div .row { (trigger::choice(viewer, &inner.gateway, shown.as_deref().map(|shown| &shown.project), &form.function, &form.trigger)) }
-            div .by-client.by-http.by-push {
-            div .label {
-                label for="event" {
-                    span .by-client { (lang.t("Event, a JSON object", "event（JSON 对象）")) }
-                    span .by-http { (lang.t("Body, where the method has one: JSON", "请求体（JSON；GET 没有请求体）")) }
-                    span .by-push { (lang.t("Fields to set, a JSON object", "要设置的字段（JSON 对象）")) }
-                }
-                select #remembered hidden aria-label=(lang.t("What was sent before", "用过的内容")) { option value="" { (lang.t("sent before …", "用过的……")) } }
-            }
-            textarea #event name="event" rows="6" spellcheck="false" autocapitalize="off" autocomplete="off" aria-describedby="check" required[lost.is_some()]
-                hx-post="/call/check" hx-trigger="input changed delay:300ms" hx-target="#check" { (form.event) }
-            div #check aria-live="polite" {
-                @match lost { Some(lost) => (trouble(lost.text(lang))), None => (checked(lang, &form.event)) }
-            }
-            }
-            @if viewer.simulated {
-                details #open-data .by-client open[!form.open_data.is_empty()] {
-                    summary { (lang.t("Open data: a fresh cloudID, at a field of the event", "开放数据：在 event 的字段里放一个新的 cloudID")) }
-                    @for (kind, _) in KINDS {
-                        div .kind {
-                            label .check {
-                                input type="checkbox" name={ "with-" (kind) } value="1" checked[form.field(kind).is_some()];
-                                " " (kind)
-                            }
-                            label {
-                                (lang.t("field", "字段")) " "
-                                input name={ "field-" (kind) } value=(form.field(kind).unwrap_or(kind)) autocomplete="off" spellcheck="false";
-                            }
-                        }
-                    }
-                }
-            }
+            div .row { (trigger::choice(viewer, &inner.gateway, shown.as_deref().map(|shown| &shown.project), &form.function, trigger)) }
+            (of_ways(trigger, &["client", "http", "push"], &event(lang, &form)))
+            @if viewer.simulated { (of_ways(trigger, &["client"], &open_data(lang, &form))) }
             p .actions {
                 button .button type="submit" title="Ctrl+Enter" { (lang.t("Send", "发送")) }
                 span #busy .busy role="status" { (lang.t("running …", "执行中……")) }
@@ -324,23 +389,77 @@ pub(crate) async fn page(inner: &Arc<Inner>, viewer: &Viewer, fields: &Fields) -
     layout::page(viewer, Page::Call, content)
 }
 
+/// The part of the form in which the event is written, or what stands in its place.
+fn event(lang: Lang, form: &Form) -> Markup {
+    let names = [
+        ("client", lang.t("Event, a JSON object", "event（JSON 对象）")),
+        (
+            "http",
+            lang.t(
+                "Body, where the method has one: JSON",
+                "请求体（JSON；GET 没有请求体）",
+            ),
+        ),
+        (
+            "push",
+            lang.t("Fields to set, a JSON object", "要设置的字段（JSON 对象）"),
+        ),
+    ];
+    html! {
+        div .label {
+            label for="event" {
+                @for (way, text) in names { span data-by=(way) hidden[way != form.trigger.way()] { (text) } }
+            }
+            select #remembered hidden aria-label=(lang.t("What was sent before", "用过的内容")) { option value="" { (lang.t("sent before …", "用过的……")) } }
+        }
+        textarea #event name="event" rows="6" spellcheck="false" autocapitalize="off" autocomplete="off" aria-describedby="check" required[form.lost.is_some()]
+            hx-post="/call/check" hx-trigger="input changed delay:300ms, change from:#by, change from:#method" hx-target="#check" { (form.event) }
+        div #check aria-live="polite" { (judged(lang, form)) }
+    }
+}
+
+/// The part of the form that says which open data is handed over.
+fn open_data(lang: Lang, form: &Form) -> Markup {
+    html! {
+        details #open-data open[!form.open_data.is_empty()] {
+            summary { (lang.t("Open data: a fresh cloudID, at a field of the event", "开放数据：在 event 的字段里放一个新的 cloudID")) }
+            @for (kind, _) in KINDS {
+                div .kind {
+                    label .check {
+                        input type="checkbox" name={ "with-" (kind) } value="1" checked[form.field(kind).is_some()];
+                        " " (kind)
+                    }
+                    label {
+                        (lang.t("field", "字段")) " "
+                        input name={ "field-" (kind) } value=(form.field(kind).unwrap_or(kind)) autocomplete="off" spellcheck="false";
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Says whether the event will do, while it is being written.
 pub(crate) fn check(viewer: &Viewer, fields: &Fields) -> Response<ReplyBody> {
-    web::html(StatusCode::OK, checked(viewer.lang, &Form::of(fields).event))
+    web::html(StatusCode::OK, judged(viewer.lang, &Form::of(fields)))
 }
 
+fn judged(lang: Lang, form: &Form) -> Markup {
+    let good = |text: &str| html! { p .dim { "✓ " (text) } };
+    match (form.lost, form.fault(), &form.trigger) {
+        (Some(lost), ..) => trouble(lost.text(lang)),
+        (_, Some(fault), _) => html! { p .trouble { (fault.text(lang)) } },
+        (.., Trigger::Http { method, .. }) if !trigger::has_body(method) => {
+            html! { p .dim { (lang.t("is not sent: a GET has no body", "不会发送：GET 没有请求体")) } }
+        }
+        (.., Trigger::Http { .. }) => good(lang.t("JSON", "是 JSON")),
+        _ => good(lang.t("a JSON object", "是 JSON 对象")),
+    }
+}
+
+/// Says whether a text is the JSON object that it must be.
 pub(crate) fn checked(lang: Lang, event: &str) -> Markup {
-    match object(event) {
-        Ok(_) => html! { p .dim { "✓ " (lang.t("a JSON object", "是 JSON 对象")) } },
-        Err(fault) => html! { p .trouble { (fault_text(lang, &fault)) } },
-    }
-}
-
-pub(crate) fn fault_text(lang: Lang, fault: &Fault) -> String {
-    match lang {
-        Lang::En => fault.to_string(),
-        Lang::Zh => format!("第 {} 行第 {} 列：{}", fault.line, fault.column, fault.reason),
-    }
+    judged(lang, &Form::new("", "", event, Vec::new()))
 }
 
 /// Makes the call, and shows what came of it.
@@ -384,6 +503,9 @@ async fn over_http(
     path: &str,
 ) -> Markup {
     let lang = viewer.lang;
+    if let Some(fault) = form.fault() {
+        return trouble(&fault.text(lang));
+    }
     let reply = match trigger::request(&inner.gateway, method, path, &form.event).await {
         Ok(reply) => reply,
         Err(error) => return trouble(&error.text(lang)),
@@ -392,8 +514,8 @@ async fn over_http(
     html! {
         (ended(&format!("{} {method} {path}", reply.status)))
         h2 { (outcome(lang, reply.status >= 400)) " " (reply.status) " " (method) " " (path) " " span .dim { (span(reply.took)) } }
-        p .actions { button type="submit" form="call" { (lang.t("Repeat", "重复")) } }
-        (json_tree::titled(lang, &reply.content_type, &reply.text))
+        div .actions { (repeat(lang, form)) }
+        (json_tree::part(lang, &reply.content_type, &reply.text, reply.is_cut))
         @match &call {
             Some(call) => {
                 p { a href=(web::link("/calls", &[("call", &call.request_id)])) { (call.function) } }
@@ -412,6 +534,9 @@ async fn make(inner: &Inner, viewer: &Viewer, form: Form) -> Result<Arc<Asked>, 
         let (_, reply) = inner.gateway.fire_timer(&form.function, timer).await;
         let took = began.elapsed();
         return Ok(inner.keep(Asked { form, reply, took }));
+    }
+    if let Some(lost) = form.lost {
+        return Err(Refusal::Lost(lost));
     }
     object(&form.event).map_err(Refusal::Event)?;
     let (openid, unionid) = match &inner.simulated {
@@ -464,8 +589,8 @@ async fn answer(inner: &Arc<Inner>, viewer: &Viewer, asked: &Arc<Asked>) -> Mark
     let call = inner.recorder.call(request_id);
     html! {
         h2 { (outcome(lang, failed)) " " (asked.form.function) " " span .dim { (span(asked.took)) } }
-        p .actions {
-            button type="submit" form="call" { (lang.t("Repeat", "重复")) }
+        div .actions {
+            (repeat(lang, &asked.form))
             @if call.is_some() { a href=(web::link("/calls", &[("call", request_id)])) { (lang.t("Among all calls", "在调用记录中查看")) } }
         }
         @match &call {
@@ -477,6 +602,16 @@ async fn answer(inner: &Arc<Inner>, viewer: &Viewer, asked: &Arc<Asked>) -> Mark
         }
         @if viewer.simulated {
             (elsewhere(inner, viewer, &asked.form, reply["errCode"].as_i64().map_or(Ending::Good, Ending::Code)).await)
+        }
+    }
+}
+
+/// A button that does once more what it stands beside, whatever stands in the form by then.
+fn repeat(lang: Lang, form: &Form) -> Markup {
+    html! {
+        form .inline hx-post="/call" hx-target="#result" hx-swap="innerHTML show:top" hx-disabled-elt="find button" hx-indicator="#busy" {
+            @for (name, value) in form.fields() { input type="hidden" name=(name) value=(value); }
+            button #repeat { (lang.t("Repeat", "再次执行")) }
         }
     }
 }
@@ -533,15 +668,7 @@ fn without_platform_fields(event: &str) -> Option<String> {
 
 /// The event's members, if it is an object.
 pub(crate) fn object(text: &str) -> Result<Object<'_>, Fault> {
-    Object::parse(text.as_bytes()).map_err(|error| {
-        let before = beginning(text, error.offset);
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        Fault {
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
-            reason: error.reason,
-        }
-    })
+    Object::parse(text.as_bytes()).map_err(|error| Fault::of(text, error))
 }
 
 /// The event with these fields set to these ids, and everything else as it was written.
@@ -587,14 +714,62 @@ mod tests {
                 request: event.to_owned(),
                 answer: String::new(),
             });
-            let (form, lost) = Form::of_call(&call, &[]);
+            let form = Form::of_call(&call, &[]);
             assert_eq!((&*form.function, &*form.user), ("pay", "o-nobody"));
-            (form.event, lost)
+            (form.event, form.lost)
         };
         let whole = again(Some(r#"{"a":1,"userInfo":{"appId":"wx"},"tcbContext":{}}"#));
         assert_eq!(whole, ("{\n  \"a\": 1\n}".to_owned(), None));
         assert_eq!(again(Some("{\"a\":\"b …")), (String::new(), Some(Lost::Cut)));
         assert_eq!(again(None), (String::new(), Some(Lost::Event)));
+    }
+
+    #[test]
+    fn a_form_can_be_sent_once_more_as_it_was() {
+        for query in [
+            "function=a&user=alice&event=%7B%22a%22%3A%0A1%7D&with-weRunData=1&field-weRunData=run",
+            "function=a&user=o-1&unionid=u-1&event=%7B%7D",
+            "by=timer&timer=job%2Fat%2Fnight",
+            "by=http&method=PUT&path=%2Fa%3Fb%3Dc&event=%5B1%5D",
+            "by=push&type=text&user=bob&event=%7B%7D",
+        ] {
+            let form = Form::of(&Fields::parse(query.as_bytes()));
+            let mut sent = form_urlencoded::Serializer::new(String::new());
+            sent.extend_pairs(form.fields());
+            let again = Form::of(&Fields::parse(sent.finish().as_bytes()));
+            assert_eq!(format!("{again:?}"), format!("{form:?}"), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_is_judged_by_how_it_is_sent() {
+        for (query, judged) in [
+            ("event=%5B1%5D", "line 1, column 1: expected an object"),
+            ("by=http&method=POST&path=/a&event=%5B1%5D", "✓ JSON"),
+            ("by=http&method=POST&path=/a&event=%22text%22", "✓ JSON"),
+            (
+                "by=http&method=POST&path=/a&event=text",
+                "line 1, column 2: expected a value",
+            ),
+            ("by=http&method=GET&path=/a&event=text", "is not sent"),
+            ("by=push&type=text&event=%5B1%5D", "expected an object"),
+            ("event=%7B%7D", "a JSON object"),
+            // It is asked for as long as nothing is written, blanks included.
+            ("lost=cut&event=+%0A", "write it anew"),
+            ("lost=cut&event=%7B%7D", "a JSON object"),
+            ("lost=event&by=push&type=text&event=", "a JSON object"),
+        ] {
+            let form = Form::of(&Fields::parse(query.as_bytes()));
+            let shown = super::judged(Lang::En, &form).into_string();
+            assert!(shown.contains(judged), "{query}: {shown}");
+        }
+        let chinese = super::judged(Lang::Zh, &Form::of(&Fields::parse(b"event=%7B'a'%7D")));
+        assert!(
+            chinese
+                .into_string()
+                .contains("第 1 行第 2 列：这里应是带双引号的字段名"),
+            "in Chinese"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use self::{
     filter::{Found, View, WINDOWS, after, printed_at},
 };
 pub(crate) use self::{
-    details::{parts, step},
+    details::{now, parts, step},
     filter::Filter,
 };
 use crate::{
@@ -32,8 +32,6 @@ use crate::{
 
 /// Running calls that are shown.
 const RUNNING: usize = 10;
-/// Bytes of an error's text.
-const ERROR: usize = 8 << 10;
 /// Bytes of a line or an error in a list.
 const BRIEF: usize = 240;
 
@@ -204,7 +202,8 @@ fn shown(inner: &Inner, viewer: &Viewer, filter: &Filter, users: &[User], sight:
     let (lang, found) = (viewer.lang, &sight.found);
     html! {
         (found.timeline.drawn(lang, filter.zoom.is_some()))
-        div .list hx-boost="true" hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" {
+        // Of two calls that are opened one after the other the last one is shown.
+        div .list hx-boost="true" hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" hx-sync="#calls:replace" {
             @if let Some(error) = &sight.error {
                 (trouble(&format!("{}{error}", lang.t("Calls of earlier runs cannot be read: ", "无法读取此前运行的调用记录："))))
             }
@@ -430,7 +429,7 @@ fn told(lang: Lang, notes: &[Arc<Told>]) -> Markup {
 /// An error's code, what it says, where it was thrown, and behind a click the rest of the stack.
 fn failure(viewer: &Viewer, code: i64, text: &str, root: Option<&Path>) -> Markup {
     let lang = viewer.lang;
-    let thrown = Thrown::parse(beginning(text, ERROR));
+    let thrown = Thrown::parse(text);
     let place = thrown.place.map(|place| within(place, root));
     html! {
         div .error {

@@ -1,6 +1,9 @@
 //! The page Functions: what there is, how each is set up, what is wrong with it, and how its last calls went.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use doctor::{Diagnosis, DoctorReport};
 use function::{
@@ -215,11 +218,12 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
     let Some(shown) = inner.shown() else {
         return html! { p .dim { (lang.t("The functions are being loaded.", "正在加载云函数。")) } };
     };
+    let last_of_each = last_calls(inner);
     let mut cards = Vec::new();
     for listed in shown.project.functions.values() {
         let name = listed.function.name.as_str();
         let wrong = shown.findings(Some(&listed.function.name)).await;
-        let last = inner.recorder.calls(LAST, |call| call.function == name);
+        let last = last_of_each.get(name).map_or(&[][..], Vec::as_slice);
         let since = shown.loaded_at(&listed.function.name);
         let problem = shown.problem(&listed.function.name);
         // What an older version did says nothing of this one.
@@ -235,7 +239,7 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
                 state,
                 problem.as_ref(),
                 &wrong,
-                &last,
+                last,
             ),
         ));
     }
@@ -256,6 +260,21 @@ pub(crate) async fn list(inner: &Inner, viewer: &Viewer) -> Markup {
         @if cards.is_empty() { p { (lang.t("There are no functions.", "没有云函数。")) } }
         div .cards { @for (_, card) in &cards { (card) } }
     }
+}
+
+/// The last calls of each function, the newest first.
+fn last_calls(inner: &Inner) -> HashMap<String, Vec<Arc<Call>>> {
+    let mut last: HashMap<String, Vec<Arc<Call>>> = HashMap::new();
+    for call in inner.recorder.calls(usize::MAX, |_| true) {
+        match last.get_mut(&call.function) {
+            Some(calls) if calls.len() == LAST => {}
+            Some(calls) => calls.push(call),
+            None => {
+                last.insert(call.function.clone(), vec![call]);
+            }
+        }
+    }
+    last
 }
 
 #[expect(clippy::too_many_arguments, reason = "each is a part of the card")]

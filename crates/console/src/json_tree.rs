@@ -26,13 +26,18 @@ const PLATFORM: [&str; 3] = ["userInfo", "tcbContext", "OPEN_DATA_INFO"];
 /// A text with its title and a button that copies it. A line before the JSON, as of a request, stands above the tree; what is no JSON, as
 /// what was cut, is shown as it is.
 pub(crate) fn titled(lang: Lang, title: &str, text: &str) -> Markup {
+    part(lang, title, text, text.ends_with(CUT))
+}
+
+/// The same of a text of which it is known whether it is the whole.
+pub(crate) fn part(lang: Lang, title: &str, text: &str, is_cut: bool) -> Markup {
     let is_json = |text: &str| json::validate(text.as_bytes()).is_ok();
     let (line, body) = match text.split_once('\n') {
         _ if is_json(text) => (None, Some(text)),
         Some((line, body)) if is_json(body) => (Some(line), Some(body)),
         _ => (None, None),
     };
-    let cut = body.is_none() && text.ends_with(CUT);
+    let cut = is_cut && body.is_none();
     html! {
         section .value {
             h3 {

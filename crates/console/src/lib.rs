@@ -53,7 +53,7 @@ use crate::{
 };
 pub use crate::{
     archive::PastCalls,
-    recorder::{Call, LogLine, Recorder},
+    recorder::{Call, LogLine, Recorder, beginning},
     simulated::Simulated,
 };
 
@@ -194,6 +194,9 @@ async fn answer(inner: &Arc<Inner>, request: Request<Bytes>) -> Response<ReplyBo
         (&Method::POST, ["call", "check"], _) => call::check(&viewer, &form()),
         (&Method::GET, ["calls"], _) => calls::page(inner, &viewer, &query).await,
         (&Method::GET, ["calls", request_id], _) => calls::moved(request_id),
+        (&Method::GET, ["calls", request_id, "now"], _) => {
+            calls::now(inner, &viewer, request_id, &query).await
+        }
         (&Method::GET, ["calls", request_id, number], _) => {
             calls::step(inner, &viewer, request_id, number).await
         }

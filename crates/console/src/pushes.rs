@@ -12,10 +12,11 @@ use maud::{Markup, html};
 use push::{Format, Packet, PacketKey, PacketKind, Routes, kinds};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
+use wording::wording;
 
 use crate::{
     Inner,
-    call::{checked, fault_text, object},
+    call::{checked, object},
     lang::Lang,
     layout::{self, Page, Viewer, outcome, span, time, trouble},
     missing,
@@ -152,8 +153,11 @@ pub(crate) async fn send(
         fields => fields,
     };
     let shown = match object(fields).map(|_| serde_json::from_str::<Value>(fields)) {
-        Err(fault) => trouble(&fault_text(lang, &fault)),
-        Ok(Err(error)) => trouble(&error.to_string()),
+        Err(fault) => trouble(&fault.text(lang)),
+        Ok(Err(error)) => trouble(lang.of_wording(&wording!(
+            "these fields cannot be read: {error}",
+            "无法读取这些字段：{error}"
+        ))),
         Ok(Ok(fields)) => {
             let ask = json!({ "type": form.get("type"), "user": form.get("user"), "fields": fields });
             match simulated.push(&ask).await {
@@ -173,7 +177,7 @@ pub(crate) async fn send(
 fn result(lang: Lang, deliveries: &Deliveries, pushed: &Pushed) -> Markup {
     let (fate, _) = deliveries.fate(pushed);
     html! {
-        @for warning in &pushed.warnings { p .warn { (warning) } }
+        @for warning in pushed.warnings(lang) { p .warn { (warning) } }
         @if !matches!(fate, Fate::Unknown(_)) { (taken(lang, &fate)) }
         ol .attempts { @for attempt in &pushed.attempts { (tried(lang, attempt)) } }
         p { a href="/push#pushes" { (lang.t("What became of it", "处理情况")) } }
@@ -187,7 +191,9 @@ pub(crate) async fn letter(inner: &Inner, viewer: &Viewer, id: &str, what: &str)
         "drop" => (Method::DELETE, format!("{DEAD}/{id}")),
         _ => return missing(viewer),
     };
-    let said = ask::<Value>(&inner.gateway, &method, &path).await.err();
+    let said = ask::<Value>(&inner.gateway, viewer.lang, &method, &path)
+        .await
+        .err();
     let now = list(inner, viewer, None).await;
     web::html(
         StatusCode::OK,
@@ -203,12 +209,12 @@ pub(crate) fn before(query: &Fields) -> Option<u64> {
 /// The part of the page that follows what happens.
 pub(crate) async fn list(inner: &Inner, viewer: &Viewer, before: Option<u64>) -> Markup {
     let lang = viewer.lang;
-    let overview = ask::<Overview>(&inner.gateway, &Method::GET, "/operator/push").await;
+    let overview = ask::<Overview>(&inner.gateway, lang, &Method::GET, "/operator/push").await;
     let target = match before {
         Some(before) => format!("{DEAD}?limit={LETTERS}&before={before}"),
         None => format!("{DEAD}?limit={LETTERS}"),
     };
-    let letters = ask::<Letters>(&inner.gateway, &Method::GET, &target).await;
+    let letters = ask::<Letters>(&inner.gateway, lang, &Method::GET, &target).await;
     let pushes = match &inner.simulated {
         Some(simulated) => simulated.pushes().await.map_err(|error| error.text(lang)),
         None => Ok(Vec::new()),
@@ -380,7 +386,7 @@ fn item(lang: Lang, deliveries: &Deliveries, pushed: &Pushed) -> Markup {
     html! {
         li .message {
             p .dim { strong { (pushed.kind) } " → " code { (pushed.url) } " (" (pushed.mode) ", " (pushed.format) ")" }
-            @for warning in &pushed.warnings { p .warn { (warning) } }
+            @for warning in pushed.warnings(lang) { p .warn { (warning) } }
             @if pushed.held_back { p .warn { (lang.t("Held back by a fault until the next push has gone out.", "被故障规则暂扣，待下一次推送之后发出。")) } }
             @else { (taken(lang, &fate)) }
             ol .attempts { @for attempt in &pushed.attempts { (tried(lang, attempt)) } }
@@ -408,6 +414,7 @@ fn tried(lang: Lang, attempt: &Attempt) -> Markup {
 /// What the gateway says of its pushes; else, why it says nothing.
 async fn ask<T: for<'a> Deserialize<'a>>(
     gateway: &Gateway,
+    lang: Lang,
     method: &Method,
     target: &str,
 ) -> Result<T, String> {
@@ -416,5 +423,6 @@ async fn ask<T: for<'a> Deserialize<'a>>(
         return serde_json::from_slice(&body).map_err(|error| error.to_string());
     }
     let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-    Err(answer["errMsg"].as_str().unwrap_or_default().to_owned())
+    let text = |name: &str| answer[name].as_str().unwrap_or_default();
+    Err(lang.either(text("errMsg"), text("errMsgZh")).to_owned())
 }

@@ -41,6 +41,10 @@ const RUNNING: usize = 50;
 const RUNNING_LINES: usize = 20;
 /// Lines that were printed outside of any call.
 const LOOSE_LINES: usize = 200;
+/// The last calls, among which a note finds its own where that has ended already.
+const LATE_NOTES: usize = 100;
+/// A note may have been told a moment before its call began, as far as clocks can tell.
+const LEEWAY: SignedDuration = SignedDuration::from_secs(1);
 
 /// A call that has ended.
 #[derive(Clone, Debug)]
@@ -85,8 +89,8 @@ pub struct Call {
     /// How many cloud calls it made beyond those.
     pub more_cloud_calls: u64,
     /// Fields that were not filled in, each a JSON string, and why.
-    pub warnings: Vec<(String, String)>,
-    /// What the operator was told of it, where it is kept with the call.
+    pub warnings: Vec<(String, Wording)>,
+    /// What the operator was told of it.
     pub notes: Vec<Wording>,
 }
 
@@ -98,6 +102,8 @@ pub(crate) struct RunningCall {
     pub(crate) openid: Option<String>,
     /// When the function began to run: the latest that its lines leave possible.
     pub(crate) since: Timestamp,
+    /// How many lines it has printed, those included that are not kept.
+    pub(crate) printed: u64,
     /// The last lines.
     pub(crate) lines: VecDeque<Arc<LogLine>>,
 }
@@ -155,12 +161,14 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Kept {
     calls: VecDeque<Arc<Call>>,
+    /// What each of the calls weighs, and all of them together.
+    weights: VecDeque<usize>,
+    bytes: usize,
     running: VecDeque<Arc<RunningCall>>,
     loose: VecDeque<Arc<LooseLine>>,
-    bytes: usize,
     notes: VecDeque<Arc<Told>>,
     rates: Rates,
-    unserved: VecDeque<UnservedQuery>,
+    unserved: VecDeque<Arc<UnservedQuery>>,
 }
 
 impl Default for Recorder {
@@ -180,7 +188,16 @@ impl Recorder {
     }
 
     pub(crate) fn call(&self, request_id: &str) -> Option<Arc<Call>> {
-        self.calls(1, |call| call.request_id == request_id).pop()
+        let kept = self.kept();
+        let mut newest_first = kept.calls.iter().rev();
+        newest_first.find(|call| call.request_id == request_id).cloned()
+    }
+
+    /// A call that still runs and printed something.
+    pub(crate) fn running_call(&self, request_id: &str) -> Option<Arc<RunningCall>> {
+        let kept = self.kept();
+        let mut all = kept.running.iter();
+        all.find(|call| call.request_id == request_id).cloned()
     }
 
     /// The calls that `wanted` takes of those that still run and printed something, the newest first.
@@ -194,8 +211,8 @@ impl Recorder {
     }
 
     /// The queries that no index served, those that looked at most first.
-    pub(crate) fn unserved(&self) -> Vec<UnservedQuery> {
-        let mut all: Vec<_> = self.kept().unserved.iter().cloned().collect();
+    pub(crate) fn unserved(&self) -> Vec<Arc<UnservedQuery>> {
+        let mut all: Vec<_> = self.kept().unserved.iter().map(Arc::clone).collect();
         all.sort_by_key(|query| std::cmp::Reverse(query.worst.looked));
         all
     }
@@ -265,8 +282,9 @@ fn newest<Entry>(
 impl Journal for Recorder {
     fn call(&self, record: &CallRecord<'_>) {
         let mut call = Call::copy(record);
-        // What is pushed out is freed when the lock is.
-        let mut gone = Vec::new();
+        let (mut weight, last_line) = (call.bytes(), call.last_line());
+        // What goes is freed when the lock is.
+        let (mut gone, mut ended) = (Vec::new(), None);
         {
             let kept = &mut *self.kept();
             let at = call.at.as_millisecond();
@@ -274,24 +292,26 @@ impl Journal for Recorder {
                 .add(at, record.function, record.error.is_some(), record.ran);
             let is_this = |running: &Arc<RunningCall>| running.request_id == record.request_id;
             if let Some(running) = kept.running.iter().position(is_this) {
-                call.began_at_latest(kept.running[running].since);
-                kept.running.remove(running);
+                call.loaded_until(kept.running[running].since, last_line);
+                ended = kept.running.remove(running);
+            }
+            let from = call.began().saturating_sub(LEEWAY).unwrap_or(call.at);
+            let lately = kept.notes.iter().rev().take_while(|note| note.at >= from);
+            let of_it = lately.filter(|note| call.concerns(note)).map(Arc::clone);
+            for note in of_it.collect::<Vec<_>>().iter().rev() {
+                weight += call.add_note(note);
             }
             for made in &call.cloud_calls {
                 if let Some(query) = made.database.as_ref() {
                     kept.unserved(query, made.took, &call);
                 }
             }
-            kept.bytes += call.bytes();
+            kept.bytes += weight;
+            kept.weights.push_back(weight);
             kept.calls.push_back(Arc::new(call));
-            while kept.calls.len() > CALLS || kept.bytes > CALL_BYTES {
-                let Some(oldest) = kept.calls.pop_front() else {
-                    break;
-                };
-                kept.bytes -= oldest.bytes();
-                gone.push(oldest);
-            }
+            kept.drop_oldest(&mut gone);
         }
+        drop((gone, ended));
         self.wake();
     }
 
@@ -330,6 +350,7 @@ impl Journal for Recorder {
                     // Copied where somebody looks at it: its lines are pointers.
                     let call = Arc::make_mut(call);
                     call.since = call.since.min(since);
+                    call.printed += 1;
                     call.lines.push_back(shown);
                     if call.lines.len() > RUNNING_LINES {
                         call.lines.pop_front();
@@ -340,6 +361,7 @@ impl Journal for Recorder {
                     function: line.function.to_owned(),
                     openid: line.openid.map(cut),
                     since,
+                    printed: 1,
                     lines: VecDeque::from([shown]),
                 })),
             }
@@ -359,42 +381,68 @@ impl Journal for Recorder {
             at: Timestamp::now(),
             request_id: note.request_id.to_owned(),
             openid: note.openid.map(cut),
-            text: Wording {
-                en: cut(&note.text.en),
-                zh: cut(&note.text.zh),
-            },
+            text: cut_both(note.text),
         };
+        let mut gone = Vec::new();
         {
             let kept = &mut *self.kept();
+            if !told.request_id.is_empty() {
+                kept.add_late(&told);
+            }
             kept.notes.push_back(Arc::new(told));
             if kept.notes.len() > NOTES {
                 kept.notes.pop_front();
             }
+            kept.drop_oldest(&mut gone);
         }
         self.wake();
     }
 }
 
 impl Kept {
+    /// Adds a note to its call, where that has ended already.
+    fn add_late(&mut self, note: &Told) {
+        let lately = self.calls.iter_mut().zip(&mut self.weights).rev();
+        let mut lately = lately.take(LATE_NOTES);
+        if let Some((call, weight)) = lately.find(|(call, _)| call.request_id == note.request_id) {
+            // Copied where somebody looks at it.
+            let added = Arc::make_mut(call).add_note(note);
+            *weight += added;
+            self.bytes += added;
+        }
+    }
+
+    /// Takes the oldest calls out of the bounds.
+    fn drop_oldest(&mut self, gone: &mut Vec<Arc<Call>>) {
+        while self.calls.len() > CALLS || self.bytes > CALL_BYTES {
+            let (Some(oldest), Some(weight)) = (self.calls.pop_front(), self.weights.pop_front()) else {
+                break;
+            };
+            self.bytes -= weight;
+            gone.push(oldest);
+        }
+    }
+
     /// Enters a query, where no index served it.
     fn unserved(&mut self, query: &DatabaseCall, took: Duration, call: &Call) {
         if query.wanted.is_empty() && !query.slow {
             return;
         }
-        let same = |known: &UnservedQuery| {
+        let same = |known: &Arc<UnservedQuery>| {
             known.worst.collection == query.collection && known.worst.wanted == query.wanted
         };
         // The last one met goes to the end: who has not been met for longest is forgotten first.
         let known = self.unserved.iter().position(same);
-        let mut entry = known
-            .and_then(|at| self.unserved.remove(at))
-            .unwrap_or_else(|| UnservedQuery {
+        let mut shared = known.and_then(|at| self.unserved.remove(at)).unwrap_or_else(|| {
+            Arc::new(UnservedQuery {
                 worst: query.clone(),
                 took,
                 times: 0,
                 request_id: String::new(),
                 function: String::new(),
-            });
+            })
+        });
+        let entry = Arc::make_mut(&mut shared);
         entry.times += 1;
         entry.request_id.clone_from(&call.request_id);
         entry.function.clone_from(&call.function);
@@ -402,7 +450,7 @@ impl Kept {
             entry.worst = query.clone();
             entry.took = took;
         }
-        self.unserved.push_back(entry);
+        self.unserved.push_back(shared);
         if self.unserved.len() > UNSERVED {
             self.unserved.pop_front();
         }
@@ -469,7 +517,7 @@ impl Call {
         let warnings = self
             .warnings
             .iter()
-            .map(|(field, text)| PAIR + field.len() + text.len());
+            .map(|(field, text)| PAIR + size_of::<String>() + field.len() + text.en.len() + text.zh.len());
         let error = self.error.as_ref().map_or(0, |(_, text)| text.len());
         let parts = [&self.request_id, &self.function, &self.source].into_iter();
         let parts = parts
@@ -477,7 +525,7 @@ impl Call {
             .chain(&self.http)
             .chain(&self.push)
             .map(String::len);
-        let notes = self.notes.iter().map(|note| PAIR + note.en.len() + note.zh.len());
+        let notes = self.notes.iter().map(note_weight);
         let logs = self
             .logs
             .iter()
@@ -513,7 +561,7 @@ impl Call {
         let texts = texts.chain(self.error.as_mut().map(|(_, text)| text));
         let texts = texts.chain(self.redeemed.fields.iter_mut().map(|(field, _)| field));
         let warnings = self.warnings.iter_mut();
-        let texts = texts.chain(warnings.flat_map(|(field, text)| [field, text]));
+        let texts = texts.chain(warnings.flat_map(|(field, text)| [field, &mut text.en, &mut text.zh]));
         let notes = self.notes.iter_mut();
         texts
             .chain(notes.flat_map(|note| [&mut note.en, &mut note.zh]))
@@ -532,17 +580,26 @@ impl Call {
     }
 
     /// When the times of its lines begin.
-    pub(crate) fn printed_from(&self) -> Timestamp {
+    #[must_use]
+    pub fn printed_from(&self) -> Timestamp {
         let left = self.ran.saturating_sub(self.loaded);
         let left = SignedDuration::try_from(left).unwrap_or_default();
         self.at.saturating_sub(left).unwrap_or(self.at)
     }
 
     /// Takes in when the times of its lines begin: a worker that still loads the function does not count yet, and the call does.
-    fn began_at_latest(&mut self, since: Timestamp) {
+    pub fn lines_count_from(&mut self, since: Timestamp) {
+        self.loaded_until(since, self.last_line());
+    }
+
+    fn loaded_until(&mut self, since: Timestamp, last_line: Duration) {
         let left = Duration::try_from(self.at.duration_since(since)).unwrap_or_default();
-        let last = self.logs.iter().map(|line| line.at).max().unwrap_or_default();
-        self.loaded = self.ran.saturating_sub(left.max(last));
+        self.loaded = self.ran.saturating_sub(left.max(last_line));
+    }
+
+    /// When it printed last, as its lines are counted.
+    fn last_line(&self) -> Duration {
+        self.logs.iter().map(|line| line.at).max().unwrap_or_default()
     }
 
     /// From the exchange of its cloudIDs to its end.
@@ -577,7 +634,7 @@ impl Call {
             .warnings
             .iter()
             .take(CLOUD_CALLS)
-            .map(|(field, text)| (cut(field), cut(text)))
+            .map(|(field, text)| (cut(field), cut_both(text)))
             .collect();
         let fields = record.redeemed.fields.iter();
         let redeemed = RedeemedFields {
@@ -612,6 +669,15 @@ impl Call {
         }
     }
 
+    /// Adds a note that is not there yet, and gives what that weighs.
+    fn add_note(&mut self, note: &Told) -> usize {
+        if self.notes.len() == CLOUD_CALLS || self.notes.contains(&note.text) {
+            return 0;
+        }
+        self.notes.push(note.text.clone());
+        note_weight(&note.text)
+    }
+
     /// Whether a note is about this call, or about nothing in particular while it ran.
     pub(crate) fn concerns(&self, note: &Told) -> bool {
         note.request_id == self.request_id
@@ -634,13 +700,26 @@ fn lines_that_fit<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
     texts.take_while(fits).count()
 }
 
+/// The memory that a note takes.
+fn note_weight(note: &Wording) -> usize {
+    size_of::<Wording>() + note.en.len() + note.zh.len()
+}
+
+fn cut_both(text: &Wording) -> Wording {
+    Wording {
+        en: cut(&text.en),
+        zh: cut(&text.zh),
+    }
+}
+
 /// The text, or its beginning.
 fn cut(text: &str) -> String {
     beginning(text, TEXT_BYTES).to_owned()
 }
 
 /// The longest beginning of the text that has no more bytes, and no part of a character.
-pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
+#[must_use]
+pub fn beginning(text: &str, bytes: usize) -> &str {
     let mut end = bytes.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -716,6 +795,33 @@ mod tests {
     }
 
     #[test]
+    fn a_note_stays_with_its_call_however_many_come_after_it() {
+        let (recorder, logs) = (Recorder::default(), Logs::default());
+        let note = |id: &str, text: &str| {
+            recorder.note(&Note {
+                request_id: id,
+                openid: None,
+                text: &Wording::as_is(text),
+            });
+        };
+        note("1", "first");
+        note("1", "second");
+        note("2", "of another");
+        Journal::call(&recorder, &record("1", None, &logs));
+        // Something that it began and did not wait for.
+        note("1", "late");
+        for _ in 0..2 * NOTES {
+            note("", "something else");
+        }
+        let notes = &recorder.call("1").unwrap().notes;
+        let texts: Vec<&str> = notes.iter().map(|note| note.en.as_str()).collect();
+        assert_eq!(texts, ["first", "second", "late"]);
+        let kept = recorder.kept();
+        assert_eq!(kept.bytes, kept.calls[0].bytes());
+        assert_eq!(kept.bytes, kept.weights.iter().sum::<usize>());
+    }
+
+    #[test]
     fn what_was_written_down_is_cut_as_what_is_told() {
         let mut call = Call::new("1".to_owned(), "login".to_owned(), Timestamp::UNIX_EPOCH);
         let long = "云".repeat(1 << 20);
@@ -766,7 +872,7 @@ mod tests {
             (9_990, 960),
             (20_000, 960),
         ] {
-            call.began_at_latest(at(since));
+            call.lines_count_from(at(since));
             assert_eq!(call.loaded, Duration::from_millis(loaded), "{since}");
             assert_eq!(call.printed_from(), at(9_000 + loaded as i64), "{since}");
         }

@@ -124,7 +124,9 @@ pub(crate) struct Pushed {
     pub(crate) format: String,
     pub(crate) packet: Value,
     #[serde(default)]
-    pub(crate) warnings: Vec<String>,
+    warnings: Vec<String>,
+    #[serde(default)]
+    warnings_zh: Vec<String>,
     #[serde(default)]
     pub(crate) held_back: bool,
     pub(crate) attempts: Vec<Attempt>,
@@ -146,6 +148,15 @@ pub(crate) struct Attempt {
     meaning: String,
     #[serde(default)]
     meaning_zh: String,
+}
+
+impl Pushed {
+    /// What may be a mistake in what was asked for.
+    pub(crate) fn warnings(&self, lang: Lang) -> impl Iterator<Item = &str> {
+        let zh = self.warnings_zh.iter().map(String::as_str);
+        let all = self.warnings.iter().zip(zh.chain(std::iter::repeat("")));
+        all.map(move |(en, zh)| lang.either(en, zh))
+    }
 }
 
 impl Attempt {

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
+    sync::Arc,
     time::Duration,
 };
 
@@ -51,9 +52,9 @@ struct Quantile {
     exact: bool,
 }
 
-/// The last slices of a function, or of all, with their numbers.
+/// The last slices of a function, or of all, with their numbers. A copy shares what was counted.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rate(VecDeque<(i64, Slice)>);
+pub(crate) struct Rate(VecDeque<(i64, Arc<Slice>)>);
 
 /// The last slices, of all calls and of each function.
 #[derive(Debug, Default)]
@@ -167,13 +168,14 @@ impl Rate {
         let slices = &mut self.0;
         let at = at.div_euclid(SLICE);
         if slices.back().is_none_or(|(last, _)| *last != at) {
-            slices.push_back((at, Slice::default()));
+            slices.push_back((at, Arc::default()));
             if slices.len() > SLICES {
                 slices.pop_front();
             }
         }
         if let Some((_, last)) = slices.back_mut() {
-            last.add(failed, ran);
+            // Copied where somebody looks at it.
+            Arc::make_mut(last).add(failed, ran);
         }
     }
 }
@@ -222,7 +224,7 @@ impl Timeline {
             if let Some(slice) = self.at(at * SLICE)
                 && slice.calls < counted.calls
             {
-                *slice = counted;
+                *slice = Arc::unwrap_or_clone(counted);
             }
         }
     }

@@ -57,6 +57,13 @@ pub(crate) fn html(status: StatusCode, page: Markup) -> Response<ReplyBody> {
     typed(status, "text/html; charset=utf-8", page.into_string().into())
 }
 
+/// What is shown stays as it is.
+pub(crate) fn nothing() -> Response<ReplyBody> {
+    let mut reply = Response::new(ReplyBody::from(Bytes::new()));
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    reply
+}
+
 /// A part of a page, and what htmx is to do beside showing it: `HX-Trigger`, `HX-Redirect`.
 pub(crate) fn part(shown: Markup, header: &'static str, value: &'static str) -> Response<ReplyBody> {
     let mut reply = html(StatusCode::OK, shown);

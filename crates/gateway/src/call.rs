@@ -9,7 +9,7 @@ use json::Object;
 use opendata::{CloudId, MAX_CLOUD_IDS};
 use runtime::FunctionReply;
 use tcb::{CallData, CallDataError, Event, MAX_NAMED, MarkedField};
-use wording::wording;
+use wording::{Wording, wording};
 
 use crate::{Inner, bearer::Bearer, body::Whole, failure::Failure};
 
@@ -171,7 +171,7 @@ pub(crate) fn answer(finished: FinishedCall, request_id: &str) -> Result<Bytes, 
 }
 
 /// The function's result, spliced in as it came.
-fn success(reply: &FunctionReply, request_id: &str, warnings: &[(String, String)]) -> Bytes {
+fn success(reply: &FunctionReply, request_id: &str, warnings: &[(String, Wording)]) -> Bytes {
     let result = reply.json.as_deref().unwrap_or_default();
     let mut body = Vec::with_capacity(result.len() + 128);
     body.push(b'{');
@@ -192,7 +192,7 @@ fn success(reply: &FunctionReply, request_id: &str, warnings: &[(String, String)
             body.extend_from_slice(b"{\"field\":");
             body.extend_from_slice(raw_name.as_bytes());
             body.extend_from_slice(b",\"errMsg\":");
-            json::write_string(&mut body, text);
+            json::write_string(&mut body, &text.en);
             body.push(b'}');
         }
         body.push(b']');

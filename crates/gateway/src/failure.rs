@@ -28,6 +28,8 @@ pub(crate) struct Failure {
     pub(crate) cause: Option<Box<Cause>>,
     /// The whole body, where the door has words of its own for failures.
     words: Option<Box<[u8]>>,
+    /// The same text in Chinese, at doors behind which a person reads it: the operator's.
+    in_chinese: Option<Box<str>>,
 }
 
 /// What went wrong, for the log.
@@ -54,6 +56,15 @@ impl Failure {
             headers: Vec::new(),
             cause: None,
             words: None,
+            in_chinese: None,
+        }
+    }
+
+    /// A failure that is told in both languages, as the console shows it: `errMsgZh` stands beside `errMsg`.
+    pub(crate) fn told(status: StatusCode, code: impl Into<i64>, text: Wording) -> Self {
+        Self {
+            in_chinese: Some(text.zh.into()),
+            ..Self::new(status, code, text.en)
         }
     }
 
@@ -177,6 +188,10 @@ impl Failure {
         body.extend_from_slice(self.code.to_string().as_bytes());
         body.extend_from_slice(b",\"errMsg\":");
         json::write_string(&mut body, &self.text);
+        if let Some(text) = &self.in_chinese {
+            body.extend_from_slice(b",\"errMsgZh\":");
+            json::write_string(&mut body, text);
+        }
         body.extend_from_slice(b",\"requestID\":");
         json::write_string(&mut body, request_id);
         body.push(b'}');

@@ -13,6 +13,7 @@ use mailbox::{Mailbox, Pace};
 use push::Receiver;
 use store::Store;
 use tcb::codes;
+use wording::wording;
 
 use crate::failure::Failure;
 
@@ -42,9 +43,12 @@ impl Pushes {
 
 /// What is answered where there is no message push.
 fn not_set_up() -> Failure {
-    Failure::new(
+    Failure::told(
         StatusCode::NOT_FOUND,
         codes::INVALID_PARAM,
-        "message push is not set up here: [push] in yunqiao.toml does that",
+        wording!(
+            "message push is not set up here: [push] in yunqiao.toml does that",
+            "这里没有配置消息推送：请在 yunqiao.toml 里填写 [push]"
+        ),
     )
 }

@@ -14,6 +14,7 @@ use std::{borrow::Cow, collections::HashMap, fmt};
 
 use json::Object;
 use thiserror::Error;
+use wording::{Wording, wording};
 
 /// How many fields a call may name as cloudIDs. Five are replaced; more names than this are no page's, but work for whoever
 /// looks each of them up.
@@ -60,7 +61,7 @@ pub struct CallData<'a> {
     items: Vec<Vec<u8>>,
     /// What the caller sent as `userInfo`.
     user_info: Object<'a>,
-    warnings: Vec<(String, String)>,
+    warnings: Vec<(String, Wording)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,16 +102,22 @@ impl<'a> CallData<'a> {
                         user_info = sent;
                         None
                     }
-                    Err(_) => Some("the platform puts an object here; what was sent is none, and is dropped"),
+                    Err(_) => Some(wording!(
+                        "the platform puts an object here; what was sent is none, and is dropped",
+                        "平台在这里放的是对象；传来的不是对象，已丢弃"
+                    )),
                 }
             } else if member.key_is(TCB_CONTEXT) {
-                Some("this field is the platform's own; the one that was sent is dropped")
+                Some(wording!(
+                    "this field is the platform's own; the one that was sent is dropped",
+                    "这是平台自己的字段；传来的已丢弃"
+                ))
             } else {
                 continue;
             };
             // What stays of it is written at the end.
             fates.push((place, Fate::Drop));
-            warnings.extend(dropped.map(|why| (member.raw_key.to_owned(), why.to_owned())));
+            warnings.extend(dropped.map(|why| (member.raw_key.to_owned(), why)));
         }
         Ok(Self {
             object,
@@ -164,8 +171,9 @@ impl<'a> CallData<'a> {
             if self.marked.len() == most {
                 self.warnings.push((
                     member.raw_key.to_owned(),
-                    format!(
-                        "at most {most} cloudIDs are replaced in one call; this one stays the string it was"
+                    wording!(
+                        "at most {most} cloudIDs are replaced in one call; this one stays the string it was",
+                        "一次调用最多换取 {most} 个 cloudID；这一个保持原字符串"
                     ),
                 ));
                 continue;
@@ -195,7 +203,7 @@ impl<'a> CallData<'a> {
 
     /// Fields that are not as the caller may expect: the name as a JSON string literal, and why.
     #[must_use]
-    pub fn take_warnings(&mut self) -> Vec<(String, String)> {
+    pub fn take_warnings(&mut self) -> Vec<(String, Wording)> {
         std::mem::take(&mut self.warnings)
     }
 
@@ -305,7 +313,7 @@ impl Event<'_> {
 
     /// Fields that are not as the caller may expect: the name as a JSON string literal, and why.
     #[must_use]
-    pub fn take_warnings(&mut self) -> Vec<(String, String)> {
+    pub fn take_warnings(&mut self) -> Vec<(String, Wording)> {
         match self {
             Self::Call(data) | Self::HttpApi(data) => data.take_warnings(),
             _ => Vec::new(),

@@ -1,6 +1,7 @@
 //! How a function comes to be called from the page Call: by a client, by its timer, over HTTP, or by a push of WeChat's.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -39,8 +40,10 @@ pub(crate) struct HttpAnswer {
     /// Of the call, where the path led to a function.
     pub(crate) request_id: String,
     pub(crate) content_type: String,
-    /// The body, or its beginning.
+    /// The body, or its beginning, which an ellipsis ends.
     pub(crate) text: String,
+    /// Whether it is the beginning alone.
+    pub(crate) is_cut: bool,
     pub(crate) took: Duration,
 }
 
@@ -51,7 +54,7 @@ pub(crate) enum HttpError {
     NoListener,
     #[error("a path begins with a slash")]
     Path,
-    #[error(transparent)]
+    #[error("the request failed: {0}")]
     Request(#[from] reqwest::Error),
 }
 
@@ -59,13 +62,37 @@ impl HttpError {
     pub(crate) fn text(&self, lang: Lang) -> String {
         match (lang, self) {
             (Lang::Zh, Self::NoListener) => "没有 HTTP 访问的监听地址".to_owned(),
-            (Lang::Zh, Self::Path) => "路径以 / 开头".to_owned(),
-            (Lang::En, _) | (_, Self::Request(_)) => self.to_string(),
+            (Lang::Zh, Self::Path) => "路径要以 / 开头".to_owned(),
+            (Lang::Zh, Self::Request(error)) => format!("请求失败：{error}"),
+            (Lang::En, _) => self.to_string(),
         }
     }
 }
 
 impl Trigger {
+    /// The word for it in the page, which each part of the form names that belongs to it.
+    pub(crate) fn way(&self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Timer(_) => "timer",
+            Self::Http { .. } => "http",
+            Self::Push(_) => "push",
+        }
+    }
+
+    /// The fields of the form that say so, with the function that it names besides.
+    pub(crate) fn fields<'a>(&'a self, function: &str) -> Vec<(&'static str, Cow<'a, str>)> {
+        let by = ("by", self.way().into());
+        match self {
+            Self::Client => vec![by],
+            Self::Timer(name) => vec![by, ("timer", format!("{function}/{name}").into())],
+            Self::Http { method, path } => {
+                vec![by, ("method", (*method).into()), ("path", path.into())]
+            }
+            Self::Push(kind) => vec![by, ("type", kind.into())],
+        }
+    }
+
     /// As the form has it, with the function that it names besides.
     pub(crate) fn of(fields: &Fields) -> (Self, Option<String>) {
         match fields.get("by") {
@@ -114,50 +141,70 @@ pub(crate) fn choice(
         Trigger::Http { method, path } => (*method, path.as_str()),
         _ => ("POST", of_function.map_or("/", |(path, _)| path)),
     };
-    let (is_timer, is_http, is_push) = (
-        matches!(trigger, Trigger::Timer(_)),
-        matches!(trigger, Trigger::Http { .. }),
-        matches!(trigger, Trigger::Push(_)),
-    );
-    html! {
+    let ways = [
+        ("client", lang.t("a client", "小程序端调用"), true),
+        ("timer", lang.t("its timer", "定时触发器"), !timers.is_empty()),
+        (
+            "http",
+            lang.t("an HTTP request", "HTTP 请求（云接入）"),
+            over_http,
+        ),
+        (
+            "push",
+            lang.t("a push of WeChat's", "微信消息推送"),
+            viewer.simulated,
+        ),
+    ];
+    let by_timer = html! {
         label {
-            (lang.t("Called by", "触发方式"))
-            select name="by" {
-                option value="" { (lang.t("a client", "小程序端调用")) }
-                @if !timers.is_empty() { option value="timer" selected[is_timer] { (lang.t("its timer", "定时触发器")) } }
-                @if over_http { option value="http" selected[is_http] { (lang.t("an HTTP request", "HTTP 请求（云接入）")) } }
-                @if viewer.simulated { option value="push" selected[is_push] { (lang.t("a push of WeChat's", "微信消息推送")) } }
-            }
-        }
-        @if !timers.is_empty() {
-            label .by-timer {
-                (lang.t("Timer", "触发器"))
-                select name="timer" {
-                    @for (of, name) in &timers {
-                        @let chosen = *of == function && !matches!(trigger, Trigger::Timer(wanted) if wanted != name);
-                        option value={ (of) "/" (name) } selected[chosen] { (of) " · " (name) }
-                    }
+            (lang.t("Timer", "触发器"))
+            select name="timer" {
+                @for (of, name) in &timers {
+                    @let chosen = *of == function && !matches!(trigger, Trigger::Timer(wanted) if wanted != name);
+                    option value={ (of) "/" (name) } selected[chosen] { (of) " · " (name) }
                 }
             }
         }
-        @if over_http {
-            label .by-http {
-                (lang.t("Method", "方法"))
-                select name="method" { @for known in METHODS { option value=(known) selected[known == method] { (known) } } }
-            }
-            label .by-http {
-                (lang.t("Path and query", "路径与查询串"))
-                input name="path" value=(path) list="paths" autocomplete="off" spellcheck="false";
-                datalist #paths { @for (path, of) in &routes { option value=(path) { (of) } } }
+    };
+    let by_http = html! {
+        label {
+            (lang.t("Method", "方法"))
+            select #method name="method" { @for known in METHODS { option value=(known) selected[known == method] { (known) } } }
+        }
+        label {
+            (lang.t("Path and query", "路径与查询串"))
+            input name="path" value=(path) list="paths" autocomplete="off" spellcheck="false";
+            datalist #paths { @for (path, of) in &routes { option value=(path) { (of) } } }
+        }
+    };
+    let by_push = html! {
+        label {
+            (lang.t("Message or event", "消息或事件"))
+            select name="type" { @for kind in kinds::all() { option value=(kind.name()) selected[matches!(trigger, Trigger::Push(name) if name == kind.name())] { (kind.name()) " · " (kind.title) } } }
+        }
+    };
+    html! {
+        label {
+            (lang.t("Called by", "触发方式"))
+            select #by name="by" {
+                @for (way, text, _) in ways.iter().filter(|(_, _, is)| *is) { option value=(way) selected[*way == trigger.way()] { (text) } }
             }
         }
-        @if viewer.simulated {
-            label .by-push {
-                (lang.t("Message or event", "消息或事件"))
-                select name="type" { @for kind in kinds::all() { option value=(kind.name()) selected[matches!(trigger, Trigger::Push(name) if name == kind.name())] { (kind.name()) " · " (kind.title) } } }
-            }
-        }
+        @if !timers.is_empty() { (of_ways(trigger, &["timer"], &by_timer)) }
+        @if over_http { (of_ways(trigger, &["http"], &by_http)) }
+        @if viewer.simulated { (of_ways(trigger, &["push"], &by_push)) }
     }
+}
+
+/// A part of the form that belongs to these ways of calling. While another is chosen it is not shown, not sent, and nothing in it is
+/// required (`console.js`).
+pub(crate) fn of_ways(trigger: &Trigger, ways: &[&str], inside: &Markup) -> Markup {
+    html! { fieldset .way data-by=(ways.join(" ")) disabled[!ways.contains(&trigger.way())] { (inside) } }
+}
+
+/// Whether a request of this method has a body here.
+pub(crate) fn has_body(method: &str) -> bool {
+    method != "GET"
 }
 
 /// Where this machine reaches the web listener.
@@ -193,7 +240,7 @@ pub(crate) async fn request(
         .timeout(PATIENCE)
         .build()?;
     let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap_or(reqwest::Method::GET);
-    let has_body = method != reqwest::Method::GET;
+    let has_body = has_body(method.as_str());
     let mut request = client.request(method, base + path);
     if has_body {
         request = request
@@ -208,24 +255,51 @@ pub(crate) async fn request(
     };
     let (request_id, content_type) = (header("x-request-id"), header("content-type"));
     let mut bytes = Vec::new();
-    while bytes.len() < SHOWN
+    while bytes.len() <= SHOWN
         && let Some(part) = reply.chunk().await?
     {
         bytes.extend_from_slice(&part);
     }
-    bytes.truncate(SHOWN);
+    let (text, is_cut) = shown(&bytes, SHOWN);
     Ok(HttpAnswer {
         status: reply.status().as_u16(),
         request_id,
         content_type,
-        text: String::from_utf8_lossy(&bytes).into_owned(),
+        text,
+        is_cut,
         took: began.elapsed(),
     })
+}
+
+/// A body as text, at most so many bytes of it, and whether there are more. No part of a character is left at its end.
+fn shown(body: &[u8], most: usize) -> (String, bool) {
+    let Some(beginning) = body.get(..most).filter(|_| body.len() > most) else {
+        return (String::from_utf8_lossy(body).into_owned(), false);
+    };
+    let whole = match std::str::from_utf8(beginning) {
+        Err(error) if error.error_len().is_none() => &beginning[..error.valid_up_to()],
+        _ => beginning,
+    };
+    (format!("{}…", String::from_utf8_lossy(whole)), true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_body_is_cut_between_characters_and_says_so() {
+        for (body, text, is_cut) in [
+            ("{\"a\":1}", "{\"a\":1}", false),
+            ("12345678", "12345678", false),
+            ("123456789", "12345678…", true),
+            ("1234567云", "1234567…", true),
+            ("云云云", "云云…", true),
+        ] {
+            assert_eq!(shown(body.as_bytes(), 8), (text.to_owned(), is_cut), "{body}");
+        }
+        assert_eq!(shown(b"\xff234567890", 8), ("\u{fffd}2345678…".to_owned(), true));
+    }
 
     #[test]
     fn a_form_says_what_calls() {

@@ -9,11 +9,7 @@ use gateway::ReplyBody;
 use http::{Response, StatusCode};
 use maud::{Markup, html};
 
-use super::{
-    Filter, badge, clock, failure,
-    filter::{NOTES, after},
-    find, gone, printed,
-};
+use super::{Filter, badge, clock, failure, filter::after, find, gone, look, printed};
 use crate::{
     Inner,
     call::Asked,
@@ -25,7 +21,7 @@ use crate::{
     recorder::{Call, RunningCall},
     simulated::User,
     waterfall::{self, waterfall},
-    web,
+    web::{self, Fields},
 };
 
 /// What a function is answered where a collection is missing.
@@ -66,8 +62,7 @@ pub(super) fn open(
 ) -> OpenCall {
     let id = chosen.request_id.as_str();
     let known = all.iter().rfind(|call| call.request_id == id).cloned();
-    let running = inner.recorder.running(|call| call.request_id == id).pop();
-    let call = match (known, running) {
+    let call = match (known, inner.recorder.running_call(id)) {
         (Some(call), _) => call,
         (None, Some(running)) => return OpenCall::Running(running),
         // It may have ended a moment ago.
@@ -132,11 +127,53 @@ pub(super) async fn pane(
     users: &[User],
     open: &OpenCall,
 ) -> Markup {
+    let (label, contents) = drawn(inner, viewer, filter, users, open).await;
+    html! {
+        section #call .open tabindex="-1" hx-boost="true" hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" hx-sync="#calls:replace" aria-label=(label) {
+            (contents)
+        }
+    }
+}
+
+/// What the pane of a running call asks for: what stands in it now, or nothing while that is what is `seen`.
+pub(crate) async fn now(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    request_id: &str,
+    query: &Fields,
+) -> Response<ReplyBody> {
+    let running = inner.recorder.running_call(request_id);
+    if running.is_some_and(|call| call.printed.to_string() == query.get("seen")) {
+        return web::nothing();
+    }
+    let filter = Filter::of(query);
+    let chosen = Chosen {
+        request_id: request_id.to_owned(),
+        asked: inner.asked(request_id),
+        all_logs: false,
+    };
+    let open = match look(inner, viewer.lang, &filter, Some(chosen)).await {
+        Ok(sight) => sight.open.unwrap_or(OpenCall::Unknown),
+        Err(error) => return web::html(StatusCode::OK, trouble(&error)),
+    };
+    let users = inner.users().await;
+    let (_, contents) = drawn(inner, viewer, &filter, &users, &open).await;
+    web::html(StatusCode::OK, contents)
+}
+
+/// What the pane is called, and what stands in it.
+async fn drawn(
+    inner: &Arc<Inner>,
+    viewer: &Viewer,
+    filter: &Filter,
+    users: &[User],
+    open: &OpenCall,
+) -> (String, Markup) {
     let lang = viewer.lang;
     let close = filter.link("/calls", &[("before", &filter.before)]);
     let close = html! { a .close href=(close) hx-boost="false" aria-label=(lang.t("Close", "关闭")) { "×" } };
     let label = |function: &str| format!("{} {function}", lang.t("Call", "调用详情"));
-    let (label, contents) = match open {
+    match open {
         OpenCall::Unknown => {
             let text = lang.t(
                 "This call is not kept any more; or it still runs, and has printed nothing yet.",
@@ -176,17 +213,17 @@ pub(super) async fn pane(
             };
             (label(&call.function), contents)
         }
-    };
-    html! {
-        section #call .open tabindex="-1" hx-boost="true" hx-target="#call" hx-select="#call" hx-swap="outerHTML show:none" aria-label=(label) {
-            (contents)
-        }
     }
 }
 
 /// A call that has not ended: what it printed last, until its end can be shown.
 fn running(viewer: &Viewer, filter: &Filter, users: &[User], call: &RunningCall, close: &Markup) -> Markup {
     let lang = viewer.lang;
+    let seen = call.printed.to_string();
+    let again = filter.link(
+        &format!("/calls/{}/now", call.request_id),
+        &[("before", &filter.before), ("seen", &seen)],
+    );
     html! {
         header .head {
             span .busy-dot aria-hidden="true" { "●" } " " h2 { (call.function) } " "
@@ -197,8 +234,8 @@ fn running(viewer: &Viewer, filter: &Filter, users: &[User], call: &RunningCall,
         ol .lines {
             @for line in &call.lines { (printed(after(call.since, line.at), None, "", line.level, &line.text)) }
         }
-        // Nobody has clicked for it: it changes neither the address nor the place of whoever reads.
-        div data-follows hx-get=(filter.of_call(&call.request_id)) hx-trigger="load delay:1s" hx-push-url="false" {}
+        // Nobody has clicked for it: it changes neither the address nor what somebody is about to do, and gives way to what somebody asks for.
+        div data-follows hx-get=(again) hx-trigger="every 1s" hx-select="unset" hx-push-url="false" hx-sync="#calls:abort" {}
     }
 }
 
@@ -237,11 +274,6 @@ pub(crate) async fn parts(
 /// Why it failed, and what to do; the button where something can be done from here.
 async fn cause(inner: &Inner, viewer: &Viewer, call: &Call) -> Markup {
     let lang = viewer.lang;
-    let notes = inner.recorder.notes(NOTES, |note| call.concerns(note));
-    let notes: Vec<&str> = match notes.is_empty() {
-        true => call.notes.iter().map(|note| lang.of_wording(note)).collect(),
-        false => notes.iter().map(|note| lang.of_wording(&note.text)).collect(),
-    };
     let shown = inner.shown();
     let root = shown
         .as_ref()
@@ -262,10 +294,10 @@ async fn cause(inner: &Inner, viewer: &Viewer, call: &Call) -> Markup {
         viewer.simulated && call.cloud_calls.iter().any(|made| made.code == TEMPLATE_MISSING);
     html! {
         @if let Some((code, text)) = &call.error { (failure(viewer, *code, text, root.as_deref())) }
-        @if !notes.is_empty() || !call.warnings.is_empty() || !curable.is_empty() || !missing.is_empty() || wants_template {
+        @if !call.notes.is_empty() || !call.warnings.is_empty() || !curable.is_empty() || !missing.is_empty() || wants_template {
             div .why {
-                @for note in &notes { p { (note) } }
-                @for (field, text) in &call.warnings { p { code { (field) } " " (text) } }
+                @for note in &call.notes { p { (lang.of_wording(note)) } }
+                @for (field, text) in &call.warnings { p { code { (field) } " " (lang.of_wording(text)) } }
                 @for what in &curable { p { (what) } }
                 div .actions {
                     @if !curable.is_empty() { (mending(lang, Mend::Files(&call.function))) }

@@ -17,7 +17,7 @@ const LINES: usize = 80;
 /// Lines of one call among them.
 const LINES_OF_CALL: usize = 40;
 /// Notes that are shown.
-pub(super) const NOTES: usize = 10;
+const NOTES: usize = 10;
 /// Windows of time to choose from, in minutes.
 pub(super) const WINDOWS: [i64; 5] = [15, 60, 360, 1440, 10_080];
 const MINUTE: i64 = 60_000;
@@ -182,7 +182,10 @@ impl Filter {
                 .is_some_and(|(code, text)| has(text) || has(&code.to_string()))
             || call.logs.iter().any(|line| has(&line.text))
             || call.notes.iter().any(|note| has(&note.en) || has(&note.zh))
-            || call.warnings.iter().any(|(field, text)| has(field) || has(text))
+            || call
+                .warnings
+                .iter()
+                .any(|(field, text)| has(field) || has(&text.en) || has(&text.zh))
             || call
                 .cloud_calls
                 .iter()

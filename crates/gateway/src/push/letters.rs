@@ -153,10 +153,13 @@ fn number(id: &str) -> Result<u64, Failure> {
 }
 
 fn no_letter() -> Failure {
-    Failure::new(
+    Failure::told(
         StatusCode::NOT_FOUND,
         codes::INVALID_PARAM,
-        "there is no dead letter with this id: it was replayed or dropped, or never was one",
+        wording!(
+            "there is no dead letter with this id: it was replayed or dropped, or never was one",
+            "没有这个编号的死信：可能已重新处理或丢弃，也可能从未存在"
+        ),
     )
 }
 

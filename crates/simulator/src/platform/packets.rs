@@ -12,6 +12,7 @@ use clock::Timestamp;
 use push::{Actor, PacketField, PacketKind, kinds};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+use wording::{Wording, wording};
 
 use crate::{
     people::users::{User, derived_id},
@@ -102,7 +103,7 @@ const HEADER: [&str; 5] = ["ToUserName", "FromUserName", "CreateTime", "MsgType"
 
 /// What is odd about the fields that were given: those that resemble a field of the kind without being one. They are sent all the same,
 /// as WeChat may have fields that no document lists.
-pub(crate) fn doubts(kind: &PacketKind, given: &Fields) -> Vec<String> {
+pub(crate) fn doubts(kind: &PacketKind, given: &Fields) -> Vec<Wording> {
     let known: Vec<_> = HEADER
         .into_iter()
         .chain(kind.fields().map(|field| field.name))
@@ -113,8 +114,12 @@ pub(crate) fn doubts(kind: &PacketKind, given: &Fields) -> Vec<String> {
             let distance = |known: &str| strsim::osa_distance(&name.to_lowercase(), &known.to_lowercase());
             let (distance, near) = known.iter().map(|known| (distance(known), known)).min()?;
             let kind = kind.name();
-            (distance * 5 <= near.len())
-                .then(|| format!("{kind} has no field {name:?}: did you mean {near}?"))
+            (distance * 5 <= near.len()).then(|| {
+                wording!(
+                    "{kind} has no field {name:?}: did you mean {near}?",
+                    "{kind} 没有字段 {name:?}：是不是 {near}？"
+                )
+            })
         })
         .collect()
 }
@@ -313,7 +318,10 @@ mod tests {
             (&json!("在吗"), &json!("m1"))
         );
         assert!(made("wx_verify_dispatch", json!({ "a": 1 })).is_ok());
-        let doubts = |given: Value| doubts(kind("text").unwrap(), given.as_object().unwrap());
+        let doubts = |given: Value| {
+            let doubts = doubts(kind("text").unwrap(), given.as_object().unwrap());
+            doubts.into_iter().map(|doubt| doubt.en).collect::<Vec<_>>()
+        };
         assert_eq!(
             doubts(json!({ "content": "", "Content": "", "fromUserNam": "", "Extra": 1 })),
             [

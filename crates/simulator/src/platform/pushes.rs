@@ -124,6 +124,9 @@ pub(crate) struct PushRecord {
     /// What may be a mistake in what was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// The same in Chinese.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings_zh: Vec<String>,
     /// A fault keeps it until the next has gone out; `GET /sim/push` tells its attempts then.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     held_back: bool,
@@ -229,7 +232,7 @@ impl Wire {
 struct Push {
     packet: Packet,
     fields: Fields,
-    warnings: Vec<String>,
+    warnings: Vec<Wording>,
     url: Url,
     client: Client,
     sender: Sender,
@@ -285,7 +288,8 @@ impl Push {
             mode: settings.mode.as_str(),
             format: settings.format.as_str(),
             packet: self.fields.clone(),
-            warnings: self.warnings.clone(),
+            warnings: self.warnings.iter().map(|doubt| doubt.en.clone()).collect(),
+            warnings_zh: self.warnings.iter().map(|doubt| doubt.zh.clone()).collect(),
             held_back: false,
             attempts,
         }
