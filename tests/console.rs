@@ -12,7 +12,8 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::{
-    APPID, CSP, Dev, OPERATOR_SECRET, Scratch, Server, client, free_port, isolated, quickstart, run, yunqiao,
+    APPID, CSP, Dev, OPERATOR_SECRET, Scratch, Server, client, free_port, isolated, node_module, quickstart,
+    run, yunqiao,
 };
 
 /// What must never be markup, wherever it comes from.
@@ -1235,14 +1236,7 @@ fn shop() -> Scratch {
 fn every_page_can_be_read_by_everybody() {
     let project = shop();
     let dev = Dev::start(project.path());
-    let ci = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci");
-    let axe = ci.join("node_modules/axe-core/axe.min.js");
-    if !axe.exists() {
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&ci);
-        let (output, _, err) = run(&mut npm);
-        assert!(output.status.success(), "{err}");
-    }
+    let axe = node_module("axe-core").join("axe.min.js");
     let mut node = Command::new("node");
     node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/console/pages.mjs"))
         .args([&link(&dev), &dev.server.url, &dev.wechat])

@@ -1,6 +1,8 @@
-//! The house as ARCHITECTURE.md draws it, held against what Cargo builds: who may import whom, and which crates are pure.
+//! The house as ARCHITECTURE.md draws it, held against what Cargo builds: who may import whom, and which crates are pure. And its docs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod docs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

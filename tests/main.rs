@@ -41,6 +41,7 @@ mod push_sim;
 mod readme;
 mod realtime;
 mod reload;
+mod schema;
 mod sdk;
 mod security;
 mod sockets;

@@ -1,8 +1,8 @@
-//! The page `docs/http.md`: its commands, run by a shell as they stand.
+//! Pages of docs whose commands are run by a shell as they stand: `http.md`, and in both languages `sim.md` and `operator.md`.
 
 use std::{path::Path, process::Command};
 
-use crate::support::{Dev, Scratch, run};
+use crate::support::{Dev, OPERATOR_SECRET, Scratch, run};
 
 /// The blocks of a page that are marked with this language.
 fn blocks(page: &str, language: &str) -> String {
@@ -12,25 +12,37 @@ fn blocks(page: &str, language: &str) -> String {
     blocks.collect::<Vec<_>>().join("\n")
 }
 
-#[test]
-fn the_commands_of_the_page_do_what_it_says() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/http.md");
+/// Has a shell type all that stands on the page, beside `yunqiao dev`; what it prints has these parts, in this order.
+fn answers(page: &str, expected: &[&str]) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs")
+        .join(page);
     let page = std::fs::read_to_string(page).unwrap();
-    let commands = blocks(&page, "sh");
-    assert!(commands.contains("batchDeleteFile"), "{commands}");
     let project = Scratch::new(&[(
         "login",
         "exports.main = ({ userInfo }) => ({ openid: userInfo.openId })",
     )]);
+    project.write("yunqiao.toml", "[push.routes]\ntext = \"login\"\n");
     let dev = Dev::start(project.path());
     let mut shell = Command::new("bash");
     shell
-        .args(["-euo", "pipefail", "-c", &commands])
+        .args(["-euo", "pipefail", "-c", &blocks(&page, "sh")])
         .env("YUNQIAO_URL", &dev.server.url)
         .env("YUNQIAO_WECHAT_URL", &dev.wechat)
+        .env("YUNQIAO_OPERATOR_URL", &dev.operator)
+        .env("YUNQIAO_OPERATOR_SECRET", OPERATOR_SECRET)
         .env("NO_PROXY", "*");
     let (output, answers, errors) = run(&mut shell);
     assert!(output.status.success(), "{answers}\n{errors}");
+    let mut at = 0;
+    for part in expected {
+        let found = answers[at..].find(part);
+        at += found.unwrap_or_else(|| panic!("{part} does not come next in {answers}"));
+    }
+}
+
+#[test]
+fn the_commands_for_clients_do_what_the_page_says() {
     let expected = [
         "\"openid\":\"",
         "\"insertedIds\":[\"",
@@ -41,9 +53,43 @@ fn the_commands_of_the_page_do_what_it_says() {
         "hello",
         "\"code\":\"SUCCESS\"",
     ];
-    let mut at = 0;
-    for part in expected {
-        let found = answers[at..].find(part);
-        at += found.unwrap_or_else(|| panic!("{part} does not come next in {answers}"));
+    answers("http.md", &expected);
+}
+
+#[test]
+fn the_commands_for_the_simulated_wechat_do_what_the_pages_say() {
+    let expected = [
+        "\"name\":\"carol\"",
+        "\"errMsg\":\"login:ok\"",
+        "\"cloudID\":\"",
+        "\"now\":",
+        "\"priTmplId\":\"remind\"",
+        "\"remind\":\"accept\"",
+        "\"contains\":\"赌博\"",
+        "\"kind\":\"errcode\"",
+        "\"kind\":\"latency\"",
+        "{\"faults\":[]}",
+        "{\"items\":[",
+        "\"acknowledged\":true",
+    ];
+    for page in ["sim.md", "zh/sim.md"] {
+        answers(page, &expected);
+    }
+}
+
+#[test]
+fn the_commands_for_the_operator_do_what_the_pages_say() {
+    let expected = [
+        "\"access_token\":\"",
+        "\"errcode\":0",
+        "\"openid\":\"oNobodyInParticular\"",
+        "\"title\":\"milk\"",
+        "todos",
+        "notes/hello.txt",
+        "hello",
+        "{\"removed\":[\"notes/hello.txt\"]}",
+    ];
+    for page in ["operator.md", "zh/operator.md"] {
+        answers(page, &expected);
     }
 }

@@ -229,6 +229,72 @@ fn the_commands_of_the_chinese_readme_work_as_they_stand() {
     the_commands_work("README.zh-CN.md");
 }
 
+/// A page of the docs.
+fn docs(page: &str) -> String {
+    fs::read_to_string(root().join("docs").join(page)).unwrap()
+}
+
+#[test]
+fn the_first_minute_works_as_the_guides_tell_it() {
+    for page in ["guide.md", "zh/guide.md"] {
+        let reader = Reader::new();
+        let printed: Vec<_> = blocks(&docs(page), "sh")
+            .iter()
+            .map(|block| reader.types(block))
+            .collect();
+        let all = printed.join("\n");
+        let mut at = 0;
+        for part in ["made hello", "\"days\": 31", "pass 3"] {
+            let found = all[at..].find(part);
+            at += found.unwrap_or_else(|| panic!("{page}: {part} does not come next in {all}"));
+        }
+    }
+}
+
+#[test]
+fn data_moves_as_the_page_tells_it() {
+    for page in ["moving.md", "zh/moving.md"] {
+        let reader = Reader::new();
+        let page = docs(page);
+        reader.write("yunqiao.toml", blocks(&page, "toml")[0]);
+        reader.write("cloudfunctions/login/index.js", "exports.main = () => 1");
+        for secret in ["appsecret", "operator.secret"] {
+            reader.write(secret, APP_SECRET);
+        }
+        reader.write("files/avatars/1.txt", "a face");
+        let printed: Vec<_> = blocks(&page, "sh")
+            .iter()
+            .map(|block| reader.types(block))
+            .collect();
+        let all = printed.join("\n");
+        for part in ["todos", "status_1_createTime_-1", "avatars/1.txt"] {
+            assert!(all.contains(part), "{part} is not in {all}");
+        }
+        assert!(!all.contains("files/avatars"), "{all}");
+    }
+}
+
+#[test]
+fn a_mini_program_is_tested_as_the_pages_tell_it() {
+    for page in ["testing.md", "zh/testing.md"] {
+        let reader = Reader::new();
+        let page = docs(page);
+        reader.types("yunqiao init hello");
+        reader.write("hello/test/cloud.test.mjs", blocks(&page, "js")[0]);
+        fs::create_dir_all(reader.at("hello/node_modules/@yunqiao")).unwrap();
+        for package in ["wx", "client"] {
+            let from = root().join("js").join(package);
+            let to = reader.at(&format!("hello/node_modules/@yunqiao/{package}"));
+            std::os::unix::fs::symlink(from, to).unwrap();
+        }
+        let printed = reader.types("yunqiao exec hello -- npm test --prefix hello");
+        assert!(
+            printed.contains("pass 3") && printed.contains("fail 0"),
+            "{printed}"
+        );
+    }
+}
+
 /// The headings of a page's sections, as a link to them is written.
 fn anchors(page: &str) -> Vec<String> {
     let headings = page.lines().filter_map(|line| line.strip_prefix("## "));

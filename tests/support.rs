@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -410,4 +410,19 @@ pub(crate) fn eventually(happened: impl Fn() -> bool, what: impl Fn() -> String)
         assert!(Instant::now() < deadline, "it did not happen: {}", what());
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// An npm package of `.ci/package.json`, which are installed where one is missing.
+pub(crate) fn node_module(name: &str) -> PathBuf {
+    static INSTALLED: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+    let ci = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci");
+    let module = ci.join("node_modules").join(name);
+    if !module.exists() {
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&ci);
+        let (output, _, err) = run(&mut npm);
+        assert!(output.status.success(), "{err}");
+    }
+    module.canonicalize().unwrap()
 }

@@ -147,6 +147,11 @@ pub(crate) enum Command {
     /// Make a little project of your own in DIR: a page, two functions, a test
     #[command(after_help = "Example:\n  yunqiao init hello")]
     Init(Init),
+    /// Print the JSON Schema of yunqiao.toml, by which an editor completes and checks it
+    #[command(after_help = "Example:\n  yunqiao schema > hello/yunqiao.schema.json\n\n\
+        The first line of yunqiao.toml names it: #:schema ./yunqiao.schema.json. Editors with taplo or Even Better TOML read it. \
+        `yunqiao init` writes both.")]
+    Schema,
     /// Print what a shell needs to complete commands, options, and names of functions, users, pushes and APIs
     #[command(after_help = "Examples, one for each shell:\n  \
         echo 'source <(yunqiao completions bash)' >> ~/.bashrc\n  \

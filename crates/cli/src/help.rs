@@ -87,6 +87,9 @@ fn lines(text: &str, translate: &mut impl FnMut(&str) -> String) -> String {
 }
 
 #[cfg(test)]
+mod page;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 

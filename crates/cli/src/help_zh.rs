@@ -73,6 +73,14 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "在 DIR 里建一个你自己的小项目：一个页面、两个云函数、一个测试",
     ),
     (
+        "Print the JSON Schema of yunqiao.toml, by which an editor completes and checks it",
+        "打印 yunqiao.toml 的 JSON Schema，编辑器据此补全和检查",
+    ),
+    (
+        "The first line of yunqiao.toml names it: #:schema ./yunqiao.schema.json. Editors with taplo or Even Better TOML read it. `yunqiao init` writes both.",
+        "在 yunqiao.toml 的第一行写上 #:schema ./yunqiao.schema.json，使用 taplo 或 Even Better TOML 的编辑器就会读取它。`yunqiao init` 两样都会写好。",
+    ),
+    (
         "Print what a shell needs to complete commands, options, and names of functions, users, pushes and APIs",
         "打印 shell 的补全脚本：命令、选项，以及云函数、用户、推送、接口的名称",
     ),

@@ -7,7 +7,7 @@ use anstream::println;
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::{args, lang::say, print};
+use crate::{args, lang::say, print, schema};
 
 macro_rules! template {
     ($($path:literal),* $(,)?) => {
@@ -64,11 +64,16 @@ pub(crate) fn run(args: &args::Init, as_json: bool) -> anyhow::Result<ExitCode> 
         .file_name()
         .map_or_else(|| "hello".into(), |name| name.to_string_lossy());
     let appid = args.appid.as_deref().unwrap_or(NO_APPID);
-    let all = FILES.iter().copied().chain([(".gitignore", GITIGNORE)]);
+    let schema = schema::text();
+    let all = FILES
+        .iter()
+        .copied()
+        .chain([(".gitignore", GITIGNORE), (schema::FILE, &schema)]);
     let mut made = Vec::new();
     for (file, template) in all {
         let path = dir.join(file);
         let content = match Path::new(file).extension().and_then(OsStr::to_str) {
+            _ if file == schema::FILE => template.to_owned(),
             // A name may hold what means something in JSON.
             Some("json") => template
                 .replace("{{package}}", &package_name(&name))

@@ -43,6 +43,7 @@ mod qr;
 mod reloads;
 mod render;
 mod run_file;
+mod schema;
 mod serve;
 mod simulate;
 mod simulated;
@@ -124,5 +125,6 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::User(user) => user::run(&user, args.json),
         Command::Doctor(doctor) => runtime()?.block_on(doctor::run(&doctor, args.json)),
         Command::Init(init) => init::run(&init, args.json),
+        Command::Schema => schema::run(),
     }
 }

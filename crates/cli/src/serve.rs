@@ -31,11 +31,11 @@ use crate::{
 };
 
 /// The real one.
-const WECHAT: &str = "https://api.weixin.qq.com";
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
-const WEB: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), stack::WEB);
-const OPERATOR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8789);
-const STORE: &str = "yunqiao.redb";
+pub(crate) const WECHAT: &str = "https://api.weixin.qq.com";
+pub(crate) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
+pub(crate) const WEB: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), stack::WEB);
+pub(crate) const OPERATOR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8789);
+pub(crate) const STORE: &str = "yunqiao.redb";
 /// Sessions of users who were not seen for so long are dropped.
 const UNSEEN: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How often they are looked for.

@@ -19,6 +19,7 @@ mod miniprogram;
 pub mod permissions;
 mod project;
 mod project_function;
+pub mod reference;
 mod settings;
 mod table;
 mod triggers;

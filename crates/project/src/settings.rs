@@ -30,6 +30,7 @@ use crate::{
     cloudbaserc::{form_of_variable_names, is_variable_name},
     files,
     project::PrivatePath,
+    reference,
     table::{self, Entry, Source, Table},
 };
 
@@ -394,29 +395,7 @@ impl File {
     fn read(source: &Source<'_>, tree: &DeTable<'_>, environment: Environment) -> Result<Self, ProjectError> {
         let path = source.path;
         let top = Table::top(source, tree);
-        top.allow(&[
-            "appid",
-            "secret_file",
-            "functions",
-            "env",
-            "listen",
-            "store",
-            "wechat",
-            "keys",
-            "login",
-            "open_data",
-            "cors",
-            "sim",
-            "permissions",
-            "operator",
-            "auth",
-            "apps",
-            "push",
-            "timers",
-            "database",
-            "storage",
-            "web",
-        ])?;
+        top.allow(&reference::TOP)?;
 
         let dir = path.parent().unwrap_or(Path::new("."));
         let s3_keys = (
@@ -503,7 +482,7 @@ impl File {
             }
             if key.text == "*" {
                 let table = entry.table()?;
-                table.allow(&["invoke"])?;
+                table.allow(&reference::OTHER_FUNCTIONS)?;
                 self.settings.function_rules.others = permission::of_function(&table)?.unwrap_or_default();
                 continue;
             }
@@ -515,14 +494,7 @@ impl File {
                 )
             })?;
             let table = entry.table()?;
-            table.allow(&[
-                "timeout",
-                "memory",
-                "concurrency",
-                "max_instances",
-                "env",
-                "invoke",
-            ])?;
+            table.allow(&reference::FUNCTION)?;
             let whole = |key, range, unit| table.get(key).map(|entry| entry.whole(range, unit)).transpose();
             let timeout = table
                 .get("timeout")
@@ -567,7 +539,7 @@ impl File {
                 return Err(source.refuse(&key.span, what, mend));
             }
             let app = entry.table()?;
-            app.allow(&["secret_file"])?;
+            app.allow(&reference::APP)?;
             let Some(secret_file) = app.get("secret_file") else {
                 return Err(entry.refuse(
                     wording!("has no secret_file", "缺少 secret_file"),
@@ -591,7 +563,7 @@ impl File {
             return Ok(false);
         };
         let operator = operator.table()?;
-        operator.allow(&["listen", "hosts", "secret", "secret_file", "keys"])?;
+        operator.allow(&reference::OPERATOR)?;
         if let Some(keys) = operator.get("keys") {
             for (id, entry) in keys.table()?.entries() {
                 let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -658,7 +630,7 @@ impl File {
             return Ok(false);
         };
         let keys = keys.table()?;
-        keys.allow(&["ring", "file"])?;
+        keys.allow(&reference::KEYS)?;
         let ring = &mut self.settings.keys;
         if let Some(entry) = keys.get("ring") {
             for key in entry.texts()? {
@@ -682,7 +654,7 @@ impl File {
         let settings = &mut self.settings;
 
         if let Some(login) = table("login")? {
-            login.allow(&["ttl"])?;
+            login.allow(&reference::LOGIN)?;
             if let Some(entry) = login.get("ttl") {
                 let session = entry.text().is_ok_and(|text| text == "session");
                 settings.login.ttl = if session {
@@ -693,19 +665,19 @@ impl File {
             }
         }
         if let Some(open_data) = table("open_data")? {
-            open_data.allow(&["max_age"])?;
+            open_data.allow(&reference::OPEN_DATA)?;
             if let Some(entry) = open_data.get("max_age") {
                 settings.open_data_max_age = entry.duration()?;
             }
         }
         if let Some(permissions) = table("permissions")? {
-            permissions.allow(&["cache"])?;
+            permissions.allow(&reference::PERMISSIONS)?;
             if let Some(entry) = permissions.get("cache") {
                 settings.permissions_cache = entry.duration()?;
             }
         }
         if let Some(cors) = table("cors")? {
-            cors.allow(&["origins"])?;
+            cors.allow(&reference::CORS)?;
             if let Some(entry) = cors.get("origins") {
                 for origin in entry.texts()? {
                     settings.cors_origins.push(web_origin(&origin)?);
@@ -724,7 +696,7 @@ impl File {
 
 impl TimersSection {
     fn read(timers: &Table<'_>) -> Result<Self, ProjectError> {
-        timers.allow(&["zone", "missed"])?;
+        timers.allow(&reference::TIMERS)?;
         let mut settings = Self::default();
         if let Some(entry) = timers.get("zone") {
             settings.zone = TimeZone::get(entry.text()?).map_err(|_| {
@@ -750,18 +722,7 @@ impl TimersSection {
 
 impl SimSection {
     fn read(sim: &Table<'_>) -> Result<Self, ProjectError> {
-        sim.allow(&[
-            "foreign_codes",
-            "cloud_opened",
-            "lib_version",
-            "strict",
-            "session_rotation",
-            "session_idle",
-            "withdrawn",
-            "users",
-            "templates",
-            "subscriptions",
-        ])?;
+        sim.allow(&reference::SIM)?;
         let boolean = |key| sim.get(key).map(|entry| entry.boolean()).transpose();
         let duration = |key| sim.get(key).map(|entry| entry.duration()).transpose();
         let foreign_codes = sim.get("foreign_codes").map(|entry| match entry.text()? {

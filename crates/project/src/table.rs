@@ -14,7 +14,10 @@ use toml::{
 };
 use wording::{Wording, wording};
 
-use crate::{ProjectError, did_you_mean, files, quote_it};
+use crate::{ProjectError, did_you_mean, files, quote_it, reference::Section};
+
+/// The longest time that is taken: what is longer than a hundred years is a slip, and would overflow elsewhere.
+pub(crate) const LONGEST_SECONDS: u64 = 3_155_760_000;
 
 /// The file being read: what a refusal needs to say where it is.
 pub(crate) struct Source<'a> {
@@ -86,8 +89,9 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Refuses a key that is not among `known`, and names the nearest of them.
-    pub(crate) fn allow(&self, known: &[&str]) -> Result<(), ProjectError> {
+    /// Refuses a key that the section does not have, and names the nearest of those that it has.
+    pub(crate) fn allow(&self, section: &Section) -> Result<(), ProjectError> {
+        let known = section.names();
         for (key, _) in self.entries() {
             let Key { text: key, span } = key;
             if known.contains(&key) {
@@ -335,8 +339,7 @@ impl<'a> Entry<'a> {
             _ => return Err(self.wrong_kind(mend())),
         };
         match seconds {
-            // What is longer than a hundred years is a slip, and would overflow elsewhere.
-            Some(seconds @ 1..=3_155_760_000) => Ok(Duration::from_secs(seconds)),
+            Some(seconds @ 1..=LONGEST_SECONDS) => Ok(Duration::from_secs(seconds)),
             _ => Err(self.refuse(wording!("is no length of time", "不是时长"), mend())),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{ProjectError, table::Entry};
+use crate::{ProjectError, reference, table::Entry};
 
 /// `[auth]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl AuthSection {
     /// Reads the table. Paths in it are relative to `dir`.
     pub(super) fn read(entry: &Entry<'_>, dir: &Path) -> Result<Self, ProjectError> {
         let table = entry.table()?;
-        table.allow(&["anonymous", "ticket_keys", "passwords"])?;
+        table.allow(&reference::AUTH)?;
         let path = |key| {
             let entry = table.get(key);
             entry.map(|entry| Ok(dir.join(entry.text()?))).transpose()

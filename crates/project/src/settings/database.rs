@@ -13,7 +13,7 @@ use wording::wording;
 
 use super::{address, permission, read_secret_file, weak_file, weakness};
 use crate::{
-    Finding, PermissionSource, ProjectError, Secret,
+    Finding, PermissionSource, ProjectError, Secret, reference,
     table::{Entry, Table},
 };
 
@@ -92,18 +92,7 @@ impl DatabaseSection {
         findings: &mut Vec<Finding>,
     ) -> Result<(Self, bool), ProjectError> {
         let table = entry.table()?;
-        table.allow(&[
-            "url",
-            "url_file",
-            "path",
-            "missing",
-            "seed",
-            "wire",
-            "wire_password_file",
-            "watch_memory",
-            "default_permission",
-            "collections",
-        ])?;
+        table.allow(&reference::DATABASE)?;
         let (url, holds_secret) = read_url(&table, dir, url, findings)?;
         let path = |key: &str| {
             let text = table.get(key).map(|entry| entry.text()).transpose()?;
@@ -262,7 +251,7 @@ impl CollectionSetting {
                 ));
             }
         }
-        table.allow(&["indexes", "permission", "rule"])?;
+        table.allow(&reference::COLLECTION)?;
         let mut indexes = Vec::new();
         if let Some(entry) = table.get("indexes") {
             for entry in
@@ -298,7 +287,7 @@ fn read_index(entry: &Entry<'_>) -> Result<IndexSpec, ProjectError> {
         return read_fields(entry, false);
     }
     let table = entry.table()?;
-    table.allow(&["fields", "unique", "sparse", "kind"])?;
+    table.allow(&reference::INDEX)?;
     let Some(fields) = table.get("fields") else {
         return Err(entry.refuse(
             wording!("has no fields", "缺少 fields"),

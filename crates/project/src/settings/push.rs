@@ -12,7 +12,7 @@ use wording::{Wording, wording};
 
 use super::read_secret_file;
 use crate::{
-    Finding, ProjectError, did_you_mean,
+    Finding, ProjectError, did_you_mean, reference,
     table::{Entry, Source, Table},
 };
 
@@ -61,15 +61,7 @@ impl PushSection {
         findings: &mut Vec<Finding>,
     ) -> Result<(Self, bool), ProjectError> {
         let table = push.table()?;
-        table.allow(&[
-            "token",
-            "token_file",
-            "aes_keys",
-            "aes_keys_file",
-            "mode",
-            "format",
-            "routes",
-        ])?;
+        table.allow(&reference::PUSH)?;
         let (token, token_inline) = read_token(&table, dir, findings)?;
         let (keys, keys_inline) = read_keys(&table, dir, findings)?;
         let console = match token {

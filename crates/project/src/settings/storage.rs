@@ -9,7 +9,7 @@ use rules::StoragePermission;
 use wording::{Wording, wording};
 
 use super::{S3_ACCESS_KEY_VARIABLE, S3_SECRET_KEY_VARIABLE, permission, read_secret_file, web_address};
-use crate::{Finding, ProjectError, Secret, table::Entry};
+use crate::{Finding, ProjectError, Secret, reference, table::Entry};
 
 /// `[storage]`.
 #[derive(Clone, Debug)]
@@ -74,17 +74,7 @@ impl StorageSection {
         findings: &mut Vec<Finding>,
     ) -> Result<Self, ProjectError> {
         let table = entry.table()?;
-        table.allow(&[
-            "folder",
-            "s3",
-            "permission",
-            "rule",
-            "url_life",
-            "max_size",
-            "quota",
-            "public_url",
-            "aliases",
-        ])?;
+        table.allow(&reference::STORAGE)?;
         let mut storage = Self::default();
         if let Some(entry) = table.get("folder") {
             storage.folder = Some(dir.join(entry.text()?));
@@ -150,13 +140,7 @@ impl S3Setting {
         findings: &mut Vec<Finding>,
     ) -> Result<Self, ProjectError> {
         let table = entry.table()?;
-        table.allow(&[
-            "endpoint",
-            "bucket",
-            "region",
-            "access_key_file",
-            "secret_key_file",
-        ])?;
+        table.allow(&reference::S3)?;
         let wanted = |key: &str, mend: Wording| {
             table
                 .get(key)

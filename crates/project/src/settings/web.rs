@@ -15,7 +15,7 @@ use wording::{Wording, wording};
 
 use super::{address, wrong_route};
 use crate::{
-    Finding, ProjectError, did_you_mean, nearest,
+    Finding, ProjectError, did_you_mean, nearest, reference,
     table::{Entry, Table},
 };
 
@@ -47,18 +47,7 @@ impl WebSection {
     /// Reads the table. Paths in it are relative to `dir`.
     pub(super) fn read(entry: &Entry<'_>, dir: &Path) -> Result<Self, ProjectError> {
         let table = entry.table()?;
-        table.allow(&[
-            "listen",
-            "functions",
-            "site",
-            "index",
-            "error",
-            "spa",
-            "redirects",
-            "cache",
-            "log",
-            "proxies",
-        ])?;
+        table.allow(&reference::WEB)?;
         let mut web = Self::default();
         if let Some(entry) = table.get("listen") {
             web.listen = Some(address(&entry, "127.0.0.1:8786")?);
@@ -201,7 +190,7 @@ fn no_pattern(error: &PathPatternError) -> (Wording, Wording) {
 
 fn route(entry: &Entry<'_>) -> Result<Route, ProjectError> {
     let table = entry.table()?;
-    table.allow(&["path", "function", "auth", "passthrough"])?;
+    table.allow(&reference::WEB_FUNCTION)?;
     let wanted = |key| {
         let missing = || {
             entry.refuse(
@@ -280,7 +269,7 @@ fn site_rules(table: &Table<'_>) -> Result<SiteRules, ProjectError> {
     if let Some(entry) = table.get("cache") {
         for entry in entry.list("[[web.cache]] path = \"/assets/*\" max_age = \"365d\"")? {
             let table = entry.table()?;
-            table.allow(&["path", "max_age"])?;
+            table.allow(&reference::CACHE)?;
             let (Some(path), Some(max_age)) = (table.get("path"), table.get("max_age")) else {
                 return Err(entry.refuse(
                     wording!(
@@ -301,7 +290,7 @@ fn site_rules(table: &Table<'_>) -> Result<SiteRules, ProjectError> {
 
 fn redirect(entry: &Entry<'_>) -> Result<Redirect, ProjectError> {
     let table = entry.table()?;
-    table.allow(&["from", "missing", "to", "status"])?;
+    table.allow(&reference::REDIRECT)?;
     let missing = table
         .get("missing")
         .map(|entry| entry.boolean())
