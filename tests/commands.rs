@@ -247,7 +247,7 @@ fn init_makes_a_project_of_its_own() {
     let settings: Vec<_> = settings
         .lines()
         .map(|line| match line.strip_prefix('#') {
-            Some(setting) if !setting.starts_with(' ') => setting,
+            Some(setting) if !setting.starts_with([' ', ':']) => setting,
             _ => line,
         })
         .collect();

@@ -86,7 +86,8 @@ fn editors_take_what_the_reader_takes_and_nothing_else() {
                 if let Absent::Value(value) | Absent::Usual(value) = key.absent {
                     good.add(&file(section, key, value));
                 }
-                bad.add(&file(section, key, "1979-05-27"));
+                // No key takes a list of lists of lists.
+                bad.add(&file(section, key, "[[[1]]]"));
                 for other in key.excludes {
                     let other = section.keys.iter().find(|known| known.name == *other).unwrap();
                     let both = file(section, key, key.example);

@@ -346,14 +346,3 @@ fn in_effect(toml: &str) -> String {
     });
     lines.collect::<Vec<_>>().join("\n")
 }
-
-#[test]
-fn the_settings_that_init_offers_are_read() {
-    let fixture = Fixture::new();
-    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/template/yunqiao.toml");
-    let offered = in_effect(&fs::read_to_string(template).unwrap());
-    assert!(offered.contains("\n[sim]\n"), "{offered}");
-    if let Err(error) = fixture.open(&offered) {
-        panic!("{error}\n{offered}");
-    }
-}
