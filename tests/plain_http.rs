@@ -1,4 +1,4 @@
-//! Pages of docs whose commands are run by a shell as they stand: `http.md`, and in both languages `sim.md` and `operator.md`.
+//! Pages of the docs whose commands are run by a shell as they stand, in both languages: `http.md`, `sim.md` and `operator.md`.
 
 use std::{path::Path, process::Command};
 
@@ -53,7 +53,9 @@ fn the_commands_for_clients_do_what_the_page_says() {
         "hello",
         "\"code\":\"SUCCESS\"",
     ];
-    answers("http.md", &expected);
+    for page in ["http.md", "zh/http.md"] {
+        answers(page, &expected);
+    }
 }
 
 #[test]

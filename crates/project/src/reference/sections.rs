@@ -660,8 +660,8 @@ pub(crate) const COLLECTION: Section = Section {
     keys: &[
         Key::new("indexes", List(&Either(&[List(&Text), Table(&INDEX)])), || {
             wording!(
-                "A list of fields for each index, `-` before one from great to small; or a table, where the index is more than that.",
-                "每个索引写一个字段列表，降序的字段前加 `-`；需要更多设置时写成表。"
+                "A list of fields for each index, `-` before one that is from great to small, `:2dsphere` behind one that is a place; or a table, where the index is more than that.",
+                "每个索引写一个字段列表，降序的字段前加 `-`，地理位置的字段后加 `:2dsphere`；需要更多设置时写成表。"
             )
         })
         .or(Value("[]"))
@@ -708,8 +708,8 @@ pub(crate) const INDEX: Section = Section {
     keys: &[
         Key::new("fields", List(&Text), || {
             wording!(
-                "The fields, in their order; `-` before one is from great to small.",
-                "字段，按顺序；降序的字段前加 `-`。"
+                "The fields, in their order; `-` stands before one that is from great to small, `:2dsphere` behind one that is a place.",
+                "字段，按顺序；降序的字段前加 `-`，地理位置的字段后加 `:2dsphere`。"
             )
         })
         .or(Refused)
