@@ -133,7 +133,7 @@ fn write_below(page: &mut String, below: &str) {
     let mut within = false;
     for line in below.lines() {
         let is_code = line.starts_with("  ");
-        if is_code != within && !(line.is_empty() && !within) {
+        if is_code != within {
             page.push_str(if is_code { "\n```text\n" } else { "```\n\n" });
             within = is_code;
         } else if !is_code && line.is_empty() {
