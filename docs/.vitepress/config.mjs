@@ -11,6 +11,7 @@ const GROUPS = [
     ['Begin', '开始'],
     ['guide', 'The first minute', '一分钟上手'],
     ['testing', 'Testing a Mini Program', '测试小程序'],
+    ['state', 'What dev keeps, fixtures', 'dev 保存什么，测试数据'],
     ['moving', 'Moving from the hosted cloud', '从云开发搬家'],
   ],
   [

@@ -129,6 +129,8 @@ pub enum Kind {
     Path,
     /// `true` or `false`.
     Boolean,
+    /// `false`, where something can be said not to be there.
+    False,
     /// A whole number within these bounds.
     Whole {
         /// The least.

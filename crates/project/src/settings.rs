@@ -34,6 +34,7 @@ use crate::{
     table::{self, Entry, Source, Table},
 };
 
+pub(crate) use self::simulated::LARGEST_NUMBER;
 pub use self::{
     auth::AuthSection,
     database::{CollectionSetting, DatabaseSection, MissingCollection},

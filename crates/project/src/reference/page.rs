@@ -120,6 +120,7 @@ fn cell(kind: &Kind, of: Of) -> String {
             wording!("time, {least} to {most} seconds", "时长，{least} 到 {most} 秒")
         }
         Kind::Rule => wording!("`true` / `false` / expression", "`true` / `false` / 表达式"),
+        Kind::False => return "`false`".to_owned(),
         Kind::Boolean => return words(&mut ["true", "false"].map(str::to_owned).into_iter()),
         Kind::Numbers(numbers) => return words(&mut numbers.iter().map(u64::to_string)),
         Kind::Words(all) | Kind::WordsOfAnyCase(all) => {

@@ -81,6 +81,7 @@ fn value(kind: &Kind, of: &impl Fn(&Wording) -> String) -> Value {
         Kind::Text | Kind::Path => text("\\S"),
         Kind::AnyText => json!({"type": "string"}),
         Kind::Boolean => json!({"type": "boolean"}),
+        Kind::False => json!({"enum": [false]}),
         Kind::Whole { least, most } => json!({"type": "integer", "minimum": least, "maximum": most}),
         Kind::Numbers(numbers) => json!({"enum": numbers}),
         Kind::Duration { least, most } => json!({"anyOf": [

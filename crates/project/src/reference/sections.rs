@@ -3,11 +3,13 @@
 use function::{CONCURRENCY, MAX_INSTANCES, MEMORY_MB, TIMEOUT_SECONDS};
 use wording::wording;
 
+use crate::settings::LARGEST_NUMBER;
+
 use super::{
     Absent::{Refused, Said, Usual, Value},
     Key,
     Kind::{
-        Address, AnyText, Boolean, Either, List, Map, Numbers, Path, Rule, Size, Table, Tables, Text,
+        Address, AnyText, Boolean, Either, False, List, Map, Numbers, Path, Rule, Size, Table, Tables, Text,
         WebAddress, Whole, Words, WordsOfAnyCase,
     },
     Section,
@@ -1433,10 +1435,167 @@ pub(crate) const SIM: Section = Section {
         })
         .or(Usual("\"accept\""))
         .such_as("\"refuse\""),
+        Key::new(
+            "users",
+            Map {
+                name: "NAME",
+                of: &Table(&SIM_USER),
+            },
+            || {
+                wording!(
+                    "Users who are there at each start, besides Alice and Bob.",
+                    "除了 alice 和 bob，每次启动都有的用户。"
+                )
+            },
+        ),
+        Key::new(
+            "templates",
+            Map {
+                name: "ID",
+                of: &Table(&SIM_TEMPLATE),
+            },
+            || {
+                wording!(
+                    "Templates of subscribe messages that are there at each start.",
+                    "每次启动都有的订阅消息模板。"
+                )
+            },
+        ),
+        Key::new(
+            "subscriptions",
+            Map {
+                name: "USER",
+                of: &Either(&[
+                    List(&Text),
+                    Map {
+                        name: "ID",
+                        of: &Whole {
+                            least: 0,
+                            most: LARGEST_NUMBER,
+                        },
+                    },
+                ]),
+            },
+            || {
+                wording!(
+                    "Of which templates a user has accepted messages: a list, for one of each, or a table with the number for each.",
+                    "用户订阅了哪些模板：列表表示各一条，表里可以写各自的条数。"
+                )
+            },
+        )
+        .such_as("{ alice = [\"order_paid\"], bob = { order_paid = 3 } }"),
     ],
     others: None,
     sample: r#"[sim]
 foreign_codes = "refuse"
 lib_version = "2.27.0"
+"#,
+};
+
+/// `[sim.users.NAME]`.
+pub(crate) const SIM_USER: Section = Section {
+    name: "sim.users.NAME",
+    header: "[sim.users.carol]",
+    says: || {
+        wording!(
+            "A simulated user, who is called as the table is. What is left out is made up, the same at each start; of Alice and Bob it stays as it was.",
+            "一个模拟用户，名字就是表名。没写的内容自动生成，每次启动都一样；alice 和 bob 则保持原样。"
+        )
+    },
+    keys: &[
+        Key::new("openid", Text, || {
+            wording!("The openid of this user.", "该用户的 openid。")
+        })
+        .such_as("\"oCarol_0001\""),
+        Key::new("unionid", Either(&[Text, False]), || {
+            wording!(
+                "The unionid; `false` for none, as of an app that is bound to no Open Platform account.",
+                "unionid；`false` 表示没有，就像没有绑定开放平台的小程序。"
+            )
+        })
+        .such_as("\"oUnion_0001\""),
+        Key::new("phone", Text, || wording!("The phone number.", "手机号。")).such_as("\"13800138000\""),
+        Key::new(
+            "steps",
+            List(&Whole {
+                least: 0,
+                most: LARGEST_NUMBER,
+            }),
+            || {
+                wording!(
+                    "WeRun steps of the last days, today's last, at most 31.",
+                    "最近几天的微信运动步数，今天的在最后，最多 31 天。"
+                )
+            },
+        )
+        .such_as("[1200, 8000]"),
+        Key::new("nick_name", AnyText, || {
+            wording!("The name in the profile.", "昵称。")
+        })
+        .such_as("\"卡罗\""),
+        Key::new("gender", Numbers(&[0, 1, 2]), || {
+            wording!("The gender: unknown, man, woman.", "性别：未知、男、女。")
+        })
+        .such_as("2"),
+        Key::new("language", AnyText, || wording!("The language.", "语言。")).such_as("\"zh_CN\""),
+        Key::new("city", AnyText, || wording!("The city.", "城市。")).such_as("\"Guangzhou\""),
+        Key::new("province", AnyText, || wording!("The province.", "省份。")).such_as("\"Guangdong\""),
+        Key::new("country", AnyText, || wording!("The country.", "国家。")).such_as("\"China\""),
+        Key::new("avatar_url", AnyText, || {
+            wording!("The address of the picture.", "头像的地址。")
+        })
+        .such_as("\"https://example.com/carol.png\""),
+    ],
+    others: None,
+    sample: r#"[sim.users.carol]
+phone = "13800138000"
+steps = [1200, 8000]
+"#,
+};
+
+/// `[sim.templates.ID]`.
+pub(crate) const SIM_TEMPLATE: Section = Section {
+    name: "sim.templates.ID",
+    header: "[sim.templates.order_paid]",
+    says: || {
+        wording!(
+            "A template of subscribe messages, whose priTmplId is the table's name.",
+            "一个订阅消息模板，priTmplId 就是表名。"
+        )
+    },
+    keys: &[
+        Key::new("title", AnyText, || wording!("The title.", "标题。")).such_as("\"付款成功\""),
+        Key::new("content", AnyText, || {
+            wording!(
+                "The lines, as WeChat's console shows them; they say which fields a message has.",
+                "内容，与微信后台显示的一样；消息有哪些字段由它决定。"
+            )
+        })
+        .such_as("\"商品:{{thing1.DATA}}\\n\""),
+        Key::new("fields", List(&Text), || {
+            wording!("The fields alone, in place of the lines.", "只写字段，代替内容。")
+        })
+        .such_as("[\"thing1\", \"date2\"]")
+        .excludes(&["content"]),
+        Key::new("type", Numbers(&[2, 3]), || {
+            wording!(
+                "One-time (`2`), where each acceptance is good for one message, or long-term (`3`).",
+                "一次性（`2`），每同意一次可以发一条；或长期（`3`）。"
+            )
+        })
+        .or(Value("2"))
+        .such_as("3"),
+        Key::new("example", AnyText, || {
+            wording!("The example that the console shows.", "后台显示的示例。")
+        })
+        .such_as("\"商品:苹果\""),
+    ],
+    others: None,
+    sample: r#"[sim.templates.order_paid]
+title = "付款成功"
+content = "商品:{{thing1.DATA}}\n时间:{{date2.DATA}}\n"
+
+[sim.subscriptions]
+alice = ["order_paid"]
 "#,
 };

@@ -4,12 +4,12 @@
 use wording::wording;
 
 use crate::{
-    ProjectError,
+    ProjectError, reference,
     table::{Entry, Table},
 };
 
 /// The largest number that is taken: of steps, of messages.
-const MOST: u64 = 4_000_000_000;
+pub(crate) const LARGEST_NUMBER: u64 = 4_000_000_000;
 
 /// `[sim.users.NAME]`: a simulated user. What is `None` is made up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,19 +76,7 @@ pub struct SimSubscription {
 pub(super) fn users(sim: &Table<'_>) -> Result<Vec<SimUser>, ProjectError> {
     each(sim, "users", |name, entry| {
         let table = entry.table()?;
-        table.allow(&[
-            "openid",
-            "unionid",
-            "nick_name",
-            "gender",
-            "language",
-            "city",
-            "province",
-            "country",
-            "avatar_url",
-            "phone",
-            "steps",
-        ])?;
+        table.allow(&reference::SIM_USER)?;
         let id = |key| named(&table, key, |entry| Ok(entry.text()?.to_owned()));
         let text = |key| named(&table, key, |entry| Ok(entry.variable()?.to_owned()));
         Ok(SimUser {
@@ -120,7 +108,7 @@ pub(super) fn users(sim: &Table<'_>) -> Result<Vec<SimUser>, ProjectError> {
 pub(super) fn templates(sim: &Table<'_>) -> Result<Vec<SimTemplate>, ProjectError> {
     each(sim, "templates", |id, entry| {
         let table = entry.table()?;
-        table.allow(&["title", "content", "fields", "example", "type"])?;
+        table.allow(&reference::SIM_TEMPLATE)?;
         let text = |key| named(&table, key, |entry| Ok(entry.variable()?.to_owned()));
         let (content, fields) = (text("content")?, table.get("fields"));
         if let (Some(_), Some(fields)) = (&content, &fields) {
@@ -198,7 +186,7 @@ fn named<T>(
 }
 
 fn number(entry: &Entry<'_>) -> Result<u32, ProjectError> {
-    Ok(u32::try_from(entry.whole(&(0..=MOST), "")?).unwrap_or(u32::MAX))
+    Ok(u32::try_from(entry.whole(&(0..=LARGEST_NUMBER), "")?).unwrap_or(u32::MAX))
 }
 
 /// The name of a message's field, such as `thing1`.
