@@ -1,0 +1,127 @@
+//! The body of an upload: how long it may take to come, and what of it is read that nobody wants.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use files::StorageRefusal;
+use futures_util::{Stream, stream};
+use http_body_util::BodyExt as _;
+use hyper::body::Body;
+use tokio::time::Instant;
+
+use super::refusal::Refused;
+
+/// How long a file may take to come, whatever its size...
+const UPLOAD_BASE: Duration = Duration::from_secs(60);
+/// ...and so many bytes of it more in each second beyond that.
+const UPLOAD_LEAST: u64 = 16 << 10;
+/// A body that is not wanted is read and dropped up to here, so that whoever sends it sees the answer.
+const DRAIN_LIMIT: usize = 32 << 20;
+/// Nor is it read for longer than this.
+const DRAIN_WITHIN: Duration = Duration::from_secs(30);
+/// Bytes of a form that are read at a time, at least.
+const FORM_PIECE: usize = 64 << 10;
+/// Bytes of a form that may go by before a part of it begins.
+const FORM_HEAD: usize = 1 << 20;
+
+/// A body on its way, within its time.
+pub(super) struct Coming<B> {
+    pub(super) body: B,
+    since: Instant,
+    read: u64,
+}
+
+impl<B> Coming<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin,
+    B::Error: Error + Send + Sync,
+{
+    pub(super) fn new(body: B) -> Self {
+        Self {
+            body,
+            since: Instant::now(),
+            read: 0,
+        }
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refused> {
+        let within = UPLOAD_BASE + Duration::from_secs(self.read / UPLOAD_LEAST);
+        let until = self.since + within;
+        loop {
+            let frame = tokio::time::timeout_at(until, self.body.frame()).await;
+            let frame = frame.map_err(|_| {
+                Refused::new(
+                    StorageRefusal::Incomplete,
+                    format_args!(
+                        "{} bytes came in {} seconds, and then no more",
+                        self.read,
+                        within.as_secs()
+                    ),
+                )
+            })?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(Refused::new(StorageRefusal::Incomplete, error)),
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        self.read += bytes.len() as u64;
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same as a stream, which breaks off when more than a form's head has gone by with nothing come of it.
+    pub(super) fn stream(
+        &mut self,
+        unread: Arc<AtomicUsize>,
+    ) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
+        stream::try_unfold((self, unread), |(coming, unread)| async move {
+            // It takes whatever is there, before it looks at any of it.
+            if unread.load(Ordering::Relaxed) > FORM_PIECE {
+                tokio::task::yield_now().await;
+            }
+            let bytes = coming.next().await.map_err(|refused| Broken(refused.why))?;
+            let length = bytes.as_ref().map_or(0, Bytes::len);
+            if unread.fetch_add(length, Ordering::Relaxed) > FORM_HEAD {
+                return Err(Broken(format!(
+                    "no part of the form begins within {FORM_HEAD} bytes"
+                )));
+            }
+            Ok(bytes.map(|bytes| (bytes, (coming, unread))))
+        })
+    }
+}
+
+/// Reads what is left and drops it, so that a reply given early is seen.
+pub(super) async fn drain<B>(body: &mut B)
+where
+    B: Body<Data = Bytes> + Send + Unpin,
+    B::Error: Error + Send + Sync,
+{
+    let drained = async {
+        let mut left = DRAIN_LIMIT;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(less) = left.checked_sub(length) else {
+                break;
+            };
+            left = less;
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
+}
+
+/// A body that broke off inside a form.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Broken(String);

@@ -1,0 +1,64 @@
+//! Why a request at the door of files came to nothing, and how that is answered.
+
+use std::{error::Error as _, fmt::Display};
+
+use blobs::BlobError;
+use files::StorageRefusal;
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+
+use super::display::whole;
+use crate::CloudAnswerBody;
+
+/// Why a request at the door came to nothing: what the client is told, and what the log is.
+pub(super) struct Refused {
+    pub(super) refusal: StorageRefusal,
+    /// For the client, where that is more than every refusal of the kind says.
+    pub(super) told: Option<String>,
+    pub(super) why: String,
+}
+
+impl Refused {
+    pub(super) fn new(refusal: StorageRefusal, why: impl Display) -> Self {
+        Self {
+            refusal,
+            told: None,
+            why: why.to_string(),
+        }
+    }
+
+    /// The client and the log are told the same.
+    pub(super) fn openly(refusal: StorageRefusal, why: impl Display) -> Self {
+        let why = why.to_string();
+        Self {
+            refusal,
+            told: Some(why.clone()),
+            why,
+        }
+    }
+}
+
+impl From<BlobError> for Refused {
+    fn from(error: BlobError) -> Self {
+        Self::new(error.refusal(), with_causes(&error))
+    }
+}
+
+/// What went wrong, with all causes, for the log.
+pub(crate) fn with_causes(error: &BlobError) -> String {
+    let mut why = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        why = format!("{why}: {next}");
+        cause = next.source();
+    }
+    why
+}
+
+pub(super) fn refused(refusal: StorageRefusal, text: &str, request_id: &str) -> Response<CloudAnswerBody> {
+    let mut response = Response::new(whole(refusal.xml(text, request_id).into()));
+    *response.status_mut() =
+        StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = HeaderValue::from_static("application/xml");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
