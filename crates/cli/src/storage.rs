@@ -7,6 +7,7 @@ use std::{
 };
 
 use blobs::{BlobError, Blobs, Folder, FolderOptions};
+use causes::with_causes;
 use clock::Clock;
 use cloud::{StorageAccess, sweep_cdn};
 use files::{Rights, Storage};
@@ -144,8 +145,7 @@ fn swept(outcome: Result<u64, BlobError>, what: &str) {
         Ok(0) => {}
         Ok(swept) => tracing::info!(swept, what, "swept away"),
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::warn!(cause, what, "could not be swept away");
+            tracing::warn!(error = %with_causes(&error), what, "could not be swept away");
         }
     }
 }

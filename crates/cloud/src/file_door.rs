@@ -28,6 +28,7 @@ use std::{
 
 use blobs::{BlobError, Blobs, NewBlob, Opened, Writing};
 use bytes::Bytes;
+use causes::with_causes;
 use files::{CloudPath, Storage, StorageRefusal, Upload, path_of_address};
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
@@ -46,8 +47,6 @@ use crate::{
 use body::{Coming, drain};
 use display::shown;
 use refusal::{Refused, refused};
-
-pub(crate) use refusal::with_causes;
 
 /// How often a file is opened that is written anew each time before it is read.
 const ATTEMPTS: u32 = 10;
@@ -94,7 +93,7 @@ impl FileDoor {
     /// They cannot.
     pub async fn check(&self) -> Result<(), String> {
         let checked = self.0.blobs.check().await;
-        checked.map_err(|error| with_causes(&error))
+        checked.map_err(|error| with_causes(&error).to_string())
     }
 
     /// Where files are kept, for whoever may do everything with them.

@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
+use causes::with_causes;
 use thiserror::Error;
 
 use crate::Form;
@@ -118,21 +119,7 @@ impl FileError {
     /// The error with its causes, in one line for a log.
     #[must_use]
     pub fn report(&self) -> impl fmt::Display {
-        Report(self)
-    }
-}
-
-struct Report<'a>(&'a FileError);
-
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            write!(f, ": {cause}")?;
-            next = cause.source();
-        }
-        Ok(())
+        with_causes(self)
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
+use causes::with_causes;
+
 /// The reason that a backend's library or the operating system gave.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -34,20 +36,6 @@ impl StoreError {
     /// The error with its causes, in one line for a log.
     #[must_use]
     pub fn report(&self) -> impl fmt::Display {
-        Report(self)
-    }
-}
-
-struct Report<'a>(&'a StoreError);
-
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            write!(f, ": {cause}")?;
-            next = cause.source();
-        }
-        Ok(())
+        with_causes(self)
     }
 }

@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use causes::with_causes;
+
 /// Why a request to WeChat came to nothing. Cheap to clone: requests that waited for the same answer share it.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,7 +20,7 @@ pub enum WeChatError {
         api: String,
     },
     /// No answer: no connection, a broken one, or none in time.
-    #[error("WeChat could not be reached for {api}: {}", causes(cause.as_ref()))]
+    #[error("WeChat could not be reached for {api}: {}", with_causes(cause.as_ref()))]
     Unreachable {
         /// The API: what the caller calls it, or the last part of its path.
         api: String,
@@ -81,25 +83,10 @@ pub enum ConfigError {
     /// TLS cannot be set up, most often because the machine has no root certificates.
     #[error(
         "TLS cannot be set up: {} — install the system's root certificates (ca-certificates)",
-        causes(cause)
+        with_causes(cause)
     )]
     Tls {
         /// What went wrong.
         cause: reqwest::Error,
     },
-}
-
-/// The error and its causes in one line: reqwest says only "error sending request" by itself.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }

@@ -1,8 +1,9 @@
 //! Why a request at the door of files came to nothing, and how that is answered.
 
-use std::{error::Error as _, fmt::Display};
+use std::fmt::Display;
 
 use blobs::BlobError;
+use causes::with_causes;
 use files::StorageRefusal;
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 
@@ -41,17 +42,6 @@ impl From<BlobError> for Refused {
     fn from(error: BlobError) -> Self {
         Self::new(error.refusal(), with_causes(&error))
     }
-}
-
-/// What went wrong, with all causes, for the log.
-pub(crate) fn with_causes(error: &BlobError) -> String {
-    let mut why = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        why = format!("{why}: {next}");
-        cause = next.source();
-    }
-    why
 }
 
 pub(super) fn refused(refusal: StorageRefusal, text: &str, request_id: &str) -> Response<CloudAnswerBody> {

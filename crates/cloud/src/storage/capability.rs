@@ -5,6 +5,7 @@ use std::sync::Arc;
 use blobs::BlobError;
 use bytes::Bytes;
 use calls::shown;
+use causes::with_causes;
 use files::CloudPath;
 use rules::{Caller, Operation};
 use tcb::{
@@ -17,7 +18,7 @@ use tcb::{
 use wording::Wording;
 
 use super::StorageAccess;
-use crate::{Answering, Capability, CloudRequest, Proof, capability::at_once, file_door::with_causes};
+use crate::{Answering, Capability, CloudRequest, Proof, capability::at_once};
 
 /// Answers `storage.*`.
 pub(crate) struct Files(pub(crate) Arc<StorageAccess>);

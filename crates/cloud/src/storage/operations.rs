@@ -2,13 +2,14 @@
 
 use blobs::{Blob, BlobError, NewBlob, Opened, Removal};
 use bytes::Bytes;
+use causes::with_causes;
 use files::{CloudPath, FileIdError, StorageRefusal, path_of_platform_url};
 use rules::{Caller, Denial, Operation};
 use tcb::storage::{AskedCopy, AskedUrl, FileFault, MadeUrl, OfFile};
 use wording::{Wording, wording};
 
 use super::StorageAccess;
-use crate::{CloudRequest, file_door::with_causes};
+use crate::CloudRequest;
 
 /// How often a file is judged anew that becomes another before it is removed.
 const ATTEMPTS: u32 = 10;
@@ -420,7 +421,7 @@ mod tests {
         ] {
             let Fault::Place(error) = error else { panic!() };
             assert_eq!(error.refusal(), StorageRefusal::NoRoom);
-            assert!(with_causes(&error).contains("raise [storage] quota"));
+            assert!(with_causes(&error).to_string().contains("raise [storage] quota"));
         }
     }
 }

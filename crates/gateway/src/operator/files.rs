@@ -11,6 +11,7 @@
 use std::time::UNIX_EPOCH;
 
 use blobs::{Blob, BlobError, ListBounds, ListEntry};
+use causes::with_causes;
 use cloud::FileDoor;
 use files::CloudPath;
 use http::{
@@ -218,14 +219,9 @@ fn page_entry(door: &FileDoor, blob: Blob) -> PageEntry {
 }
 
 fn failure(error: &BlobError) -> Failure {
-    let cause = std::error::Error::source(error).map(ToString::to_string);
-    let text = match cause {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    };
     Failure::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         codes::STORAGE_REQUEST_FAIL,
-        text,
+        with_causes(error).to_string(),
     )
 }

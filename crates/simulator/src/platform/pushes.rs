@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use causes::with_causes;
 use push::{
     Format, FormatError, MAX_BODY, Packet, PushReply, PushReplyKind, Sender, SettingError, WriteError,
 };
@@ -434,7 +435,7 @@ pub(crate) async fn exchange(request: RequestBuilder, patience: Duration) -> Res
     };
     match tokio::time::timeout(patience, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Wording::as_is(chain(&reqwest::Error::without_url(error)))),
+        Ok(Err(error)) => Err(Wording::as_is(with_causes(&reqwest::Error::without_url(error)))),
         Err(_) => {
             let seconds = patience.as_secs_f64();
             Err(wording!(
@@ -448,17 +449,6 @@ pub(crate) async fn exchange(request: RequestBuilder, patience: Duration) -> Res
 /// The beginning of an answer, to be told.
 pub(crate) fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().take(TOLD).collect()
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// Where to: the URL that is given, else the configured one.
