@@ -27,8 +27,8 @@ use std::{
 };
 
 use blobs::{
-    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Quota, Removal, Result, Usage,
-    Writing,
+    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, OpenBlob, Quota, Removal, Result,
+    Usage, Writing,
 };
 use files::{CloudPath, Showing, content_type, plain_path, showing};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -379,12 +379,12 @@ impl Blobs for S3 {
         })
     }
 
-    fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<Opened>>> {
+    fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<OpenBlob>>> {
         Box::pin(async move {
             let Some((meta, attributes)) = self.0.head(path).await? else {
                 return Ok(None);
             };
-            Ok(Some(Opened {
+            Ok(Some(OpenBlob {
                 blob: blob(path.clone(), &meta, &attributes),
                 content: Box::new(reading::FromS3::new(Arc::clone(&self.0), meta)),
             }))

@@ -12,7 +12,7 @@ mod server;
 
 use std::{error::Error, sync::OnceLock, time::Duration};
 
-use blobs::{BlobError, Blobs, ListBounds, ListEntry, NewBlob, Opened, Removal, Usage};
+use blobs::{BlobError, Blobs, ListBounds, ListEntry, NewBlob, OpenBlob, Removal, Usage};
 use bytes::Bytes;
 use proxy::{Mode, Proxy};
 use reqwest::Method;
@@ -55,7 +55,7 @@ async fn write(blobs: &S3, path: &str, content: Vec<u8>) -> Result<(), BlobError
     writing.finish().await.map(drop)
 }
 
-async fn content(mut opened: Opened) -> Result<Vec<u8>, BlobError> {
+async fn content(mut opened: OpenBlob) -> Result<Vec<u8>, BlobError> {
     let mut whole = Vec::new();
     while let Some(piece) = opened.content.next().await? {
         whole.extend_from_slice(&piece);

@@ -12,7 +12,7 @@
 use bytes::Bytes;
 use files::{CloudPath, Part};
 
-use crate::{Blob, BlobError, Blobs, ListBounds, ListEntry, NewBlob, Opened, Removal, Usage};
+use crate::{Blob, BlobError, Blobs, ListBounds, ListEntry, NewBlob, OpenBlob, Removal, Usage};
 
 /// Makes a test of each property, for a backend. It is given an expression that is evaluated for each test, to a pair: what
 /// must live as long as the backend does, and the backend. What lives as long may look at what the property left when it is
@@ -68,7 +68,7 @@ async fn write(blobs: &dyn Blobs, name: &str, content: &[u8], pieces: usize) {
     assert_eq!(found, Blob { modified, ..blob });
 }
 
-async fn content(mut opened: Opened) -> Vec<u8> {
+async fn content(mut opened: OpenBlob) -> Vec<u8> {
     let mut whole = Vec::new();
     while let Some(piece) = opened.content.next().await.unwrap() {
         assert!(!piece.is_empty());

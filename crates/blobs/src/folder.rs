@@ -33,7 +33,7 @@ use files::CloudPath;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, Opened, Quota, Removal, Reservation,
+    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, NewBlob, OpenBlob, Quota, Removal, Reservation,
     Result, Usage, Writing, error::Cause,
 };
 use index::{ContentId, Entry, Index};
@@ -222,12 +222,12 @@ impl Inner {
     }
 
     /// Opens a file, if that takes no waiting for the disk.
-    fn open_at_once(&self, path: &CloudPath) -> Option<Opened> {
+    fn open_at_once(&self, path: &CloudPath) -> Option<OpenBlob> {
         let entry = self.index.recent(path)?;
         let size = entry.blob.size;
         if let Some(content) = self.small.get(entry.content) {
             let content = Box::new(reading::FromDisk::of(content, size));
-            return Some(Opened {
+            return Some(OpenBlob {
                 content,
                 blob: entry.blob,
             });
@@ -237,11 +237,11 @@ impl Inner {
         Some(self.opened(entry, content))
     }
 
-    fn opened(&self, entry: Entry, content: reading::FromDisk) -> Opened {
+    fn opened(&self, entry: Entry, content: reading::FromDisk) -> OpenBlob {
         if let Some(whole) = content.whole() {
             self.small.keep(entry.content, whole.clone());
         }
-        Opened {
+        OpenBlob {
             content: Box::new(content),
             blob: entry.blob,
         }
@@ -313,14 +313,14 @@ impl Blobs for Folder {
         })
     }
 
-    fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<Opened>>> {
+    fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<OpenBlob>>> {
         if let Some(opened) = self.0.open_at_once(path) {
             return Box::pin(std::future::ready(Ok(Some(opened))));
         }
         let path = path.clone();
         Box::pin(self.run(move |inner| {
             // A file that is written anew in between has its content removed: then there is another entry.
-            for _ in 0..ATTEMPTS {
+            for _ in 0..OPEN_ATTEMPTS {
                 let Some(entry) = inner.index.look(&path)? else {
                     return Ok(None);
                 };
@@ -397,7 +397,7 @@ impl Blobs for Folder {
 }
 
 /// How often a file is looked up that is being written anew while it is opened.
-const ATTEMPTS: usize = 100;
+const OPEN_ATTEMPTS: usize = 100;
 
 #[cfg(test)]
 mod tests;

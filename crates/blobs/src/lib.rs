@@ -125,7 +125,7 @@ pub trait Blobs: Send + Sync + 'static {
     /// # Errors
     /// The place fails. Where it keeps no file for its reader, the first [`Reading::next`] may say [`BlobError::Changed`]: then it is
     /// to be opened again.
-    fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<Opened>>>;
+    fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<OpenBlob>>>;
 
     /// What is known of a file; `None` if there is none.
     ///
@@ -223,7 +223,7 @@ pub trait Writing: Send {
 }
 
 /// A file that is open.
-pub struct Opened {
+pub struct OpenBlob {
     /// What is known of it.
     pub blob: Blob,
     /// Its content.
@@ -253,9 +253,9 @@ pub fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-impl std::fmt::Debug for Opened {
+impl std::fmt::Debug for OpenBlob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened")
+        f.debug_struct("OpenBlob")
             .field("blob", &self.blob)
             .finish_non_exhaustive()
     }

@@ -172,7 +172,7 @@ mod tests {
             self.0.write(new)
         }
 
-        fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<blobs::Opened>>> {
+        fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<blobs::OpenBlob>>> {
             self.0.open(path)
         }
 

@@ -31,7 +31,7 @@ use wording::{Wording, wording};
 use crate::{
     Capability, CloudAnswer, CloudAnswerBody, CloudRequest, FileDoor, Inner, Proof, ServerKeys, WeakCloud,
     request::INVALID_TOKEN,
-    room::{Held, Unread},
+    room::{BodyError, HeldRoom},
 };
 
 /// How long after its end a call may still ask the cloud for what it did not await: a choice, for no page says it.
@@ -75,13 +75,13 @@ fn http_reply(answer: CloudAnswer) -> Response<CloudAnswerBody> {
 }
 
 /// Why a request was not let in: what the function is told, and what the operator is.
-struct Refused {
+struct AdminRefusal {
     code: i32,
     text: String,
     why: Wording,
 }
 
-impl Refused {
+impl AdminRefusal {
     fn new(code: i32, text: impl Into<String>, why: Wording) -> Self {
         Self {
             code,
@@ -181,45 +181,45 @@ fn let_server_in(
     head: &Parts,
     body: &[u8],
     request_id: &str,
-) -> Result<crate::Answering, Refused> {
+) -> Result<crate::Answering, AdminRefusal> {
     let content_type = head
         .headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let envelope = Envelope::parse(content_type.unwrap_or_default(), body)
-        .map_err(|error| Refused::openly(error.code(), error))?;
+        .map_err(|error| AdminRefusal::openly(error.code(), error))?;
     let verified = verify(head, &envelope, |id| keys.0.get(id).cloned());
     verified.map_err(|error| {
         let text = codes::text(error.code()).unwrap_or_default();
-        Refused::new(error.code(), text, Wording::as_is(error))
+        AdminRefusal::new(error.code(), text, Wording::as_is(error))
     })?;
-    let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
+    let request = SdkRequest::read(&envelope).map_err(|error| AdminRefusal::openly(error.code(), error))?;
     let (capability, _) = capability_for(cloud, &request)?;
     let asked = CloudRequest::of_server(cloud.calls.clone(), request_id.to_owned());
     Ok(capability.answer(&request, asked))
 }
 
-fn not_read(unread: Unread) -> Refused {
+fn not_read(unread: BodyError) -> AdminRefusal {
     match unread {
-        Unread::TooLarge => Refused::openly(
+        BodyError::TooLarge => AdminRefusal::openly(
             codes::INVALID_PARAM,
             format_args!(
                 "Check request parameter fail: the request's body is over {} MB",
                 tcb::MAX_BODY >> 20
             ),
         ),
-        Unread::Broken(error) => Refused::openly(
+        BodyError::Broken(error) => AdminRefusal::openly(
             codes::INVALID_PARAM,
             format_args!("the request's body could not be read: {error}"),
         ),
-        Unread::Crowded => Refused::openly(
+        BodyError::Crowded => AdminRefusal::openly(
             codes::EXCEED_CONCURRENT,
             "too many large requests of functions to the cloud at once: send fewer side by side",
         ),
     }
 }
 
-fn refuse(cloud: &Inner, worker: &Peer, request_id: &str, refused: &Refused) -> SdkReply {
+fn refuse(cloud: &Inner, worker: &Peer, request_id: &str, refused: &AdminRefusal) -> SdkReply {
     let (name, why) = (name_of(worker), &refused.why);
     cloud.calls.journal().note(&Note {
         request_id,
@@ -240,15 +240,15 @@ fn let_in(
     worker: &Peer,
     head: &Parts,
     body: &[u8],
-    room: Held,
+    room: HeldRoom,
     request_id: &str,
-) -> Result<crate::Answering, Refused> {
+) -> Result<crate::Answering, AdminRefusal> {
     let content_type = head
         .headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let envelope = Envelope::parse(content_type.unwrap_or_default(), body)
-        .map_err(|error| Refused::openly(error.code(), error))?;
+        .map_err(|error| AdminRefusal::openly(error.code(), error))?;
     let key = worker.key();
     let lookup = |id: &str| (id == key.id()).then(|| SecretKey::new(key.secret()));
     verify(head, &envelope, lookup).map_err(|error| {
@@ -256,10 +256,10 @@ fn let_in(
         let too_late = late_call(cloud, head, envelope.api_token());
         too_late.unwrap_or_else(|| {
             let text = codes::text(error.code()).unwrap_or_default();
-            Refused::new(error.code(), text, Wording::as_is(error))
+            AdminRefusal::new(error.code(), text, Wording::as_is(error))
         })
     })?;
-    let request = SdkRequest::read(&envelope).map_err(|error| Refused::openly(error.code(), error))?;
+    let request = SdkRequest::read(&envelope).map_err(|error| AdminRefusal::openly(error.code(), error))?;
     let (capability, proof) = capability_for(cloud, &request)?;
     let asked = CloudRequest::new(
         cloud.calls.clone(),
@@ -284,7 +284,7 @@ fn let_in(
 fn capability_for<'a>(
     cloud: &'a Inner,
     request: &SdkRequest<'_>,
-) -> Result<(&'a dyn Capability, Proof), Refused> {
+) -> Result<(&'a dyn Capability, Proof), AdminRefusal> {
     let action = request.action();
     let mut capabilities = cloud.capabilities.iter();
     let found = capabilities.find_map(|capability| Some((&**capability, capability.proof(&action)?)));
@@ -294,7 +294,7 @@ fn capability_for<'a>(
             Action::Service(name) => format!("there is no service {name:?}"),
             other => format!("nothing answers {other:?}"),
         };
-        Refused::openly(codes::INVALID_PARAM, why)
+        AdminRefusal::openly(codes::INVALID_PARAM, why)
     })
 }
 
@@ -306,7 +306,7 @@ fn call_of(
     worker: &Peer,
     head: &Parts,
     envelope: &Envelope<'_>,
-) -> Result<RunningCall, Refused> {
+) -> Result<RunningCall, AdminRefusal> {
     let invocations = cloud.calls.invocations();
     let token = envelope.api_token();
     if let Some(call) = token.and_then(|token| invocations.find(token))
@@ -346,7 +346,7 @@ fn not_awaited(
     if name != ended.invocation.site.name || invocations.of_function(name.as_str()).iter().any(works) {
         return None;
     }
-    let place = Late::read(head).place;
+    let place = LateRequest::read(head).place;
     if cloud.tells_first(format!("{name} {place}")) {
         let place = match place.as_str() {
             "" => Wording::default(),
@@ -367,8 +367,8 @@ fn not_awaited(
 }
 
 /// What is said of a request that was begun in a call and not awaited, if it is one.
-fn late_call(cloud: &Inner, head: &Parts, token: Option<&str>) -> Option<Refused> {
-    let late = Late::read(head);
+fn late_call(cloud: &Inner, head: &Parts, token: Option<&str>) -> Option<AdminRefusal> {
+    let late = LateRequest::read(head);
     let invocations = cloud.calls.invocations();
     let ended = invocations.find_ended(|ended| {
         token.is_some_and(|token| ended.had_token(token)) || ended.invocation.request_id == late.request_id
@@ -389,20 +389,20 @@ fn late_call(cloud: &Inner, head: &Parts, token: Option<&str>) -> Option<Refused
     )))
 }
 
-fn of_no_call(why: Wording) -> Refused {
-    Refused::new(codes::INVALID_PARAM, format!("{INVALID_TOKEN}: {why}"), why)
+fn of_no_call(why: Wording) -> AdminRefusal {
+    AdminRefusal::new(codes::INVALID_PARAM, format!("{INVALID_TOKEN}: {why}"), why)
 }
 
 /// What the worker says of a request that no running call makes. The function can say so too: it decides nothing.
 #[derive(Default)]
-struct Late {
+struct LateRequest {
     /// Of the call that ended last there, or of the one that began the request.
     request_id: String,
     /// The line of the function that makes it, if it is known.
     place: String,
 }
 
-impl Late {
+impl LateRequest {
     fn read(head: &Parts) -> Self {
         let mut late = Self::default();
         let said = head

@@ -26,7 +26,7 @@ use std::{
     },
 };
 
-use blobs::{BlobError, Blobs, NewBlob, Opened, Writing};
+use blobs::{BlobError, Blobs, NewBlob, OpenBlob, Writing};
 use bytes::Bytes;
 use causes::with_causes;
 use files::{CloudPath, Storage, StorageRefusal, Upload, path_of_address};
@@ -44,12 +44,12 @@ use crate::{
     storage::{FILES, PUBLIC, REFUSED, StorageAccess, caller_of, path_of_refused},
 };
 
-use body::{Coming, drain};
-use display::shown;
-use refusal::{Refused, refused};
+use body::{UploadBody, drain};
+use display::file_response;
+use refusal::{FileRefusal, refused};
 
 /// How often a file is opened that is written anew each time before it is read.
-const ATTEMPTS: u32 = 10;
+const READ_ATTEMPTS: u32 = 10;
 /// What a form may be larger than the file in it.
 const FORM: u64 = 64 << 10;
 /// A field of a form that is no file is at most so many bytes.
@@ -130,7 +130,7 @@ impl FileDoor {
                     until: self.0.clock.now(),
                     most: u64::MAX,
                 };
-                let mut coming = Coming::new(body);
+                let mut coming = UploadBody::new(body);
                 let new = new_blob(&right, owner, given_type(head));
                 let done = self.take_bare(&right, new, &mut coming).await;
                 if done.is_err() {
@@ -164,24 +164,24 @@ impl FileDoor {
         settled(answered, request_id)
     }
 
-    async fn download(&self, place: &str, head: &Parts) -> Result<Response<CloudAnswerBody>, Refused> {
+    async fn download(&self, place: &str, head: &Parts) -> Result<Response<CloudAnswerBody>, FileRefusal> {
         let (path, reader) = match place.strip_prefix(PUBLIC) {
             Some(path) => {
                 if !self.0.permission.load().lets_all_read() {
-                    return Err(Refused::new(
+                    return Err(FileRefusal::new(
                         StorageRefusal::NoRight,
                         "[storage] permission lets nobody read files without an address that was made for them",
                     ));
                 }
                 let path = path_of_address(path)
-                    .ok_or_else(|| Refused::new(StorageRefusal::NoFile, "the address names no path"))?;
+                    .ok_or_else(|| FileRefusal::new(StorageRefusal::NoFile, "the address names no path"))?;
                 (path, None)
             }
             None => {
                 let sealed = place.split('/').next().unwrap_or_default();
                 let now = self.0.clock.now();
                 let right = self.0.rights.open_download(sealed, now);
-                let right = right.map_err(|error| Refused::new(StorageRefusal::NoRight, error))?;
+                let right = right.map_err(|error| FileRefusal::new(StorageRefusal::NoRight, error))?;
                 (right.path, right.reader)
             }
         };
@@ -194,11 +194,11 @@ impl FileDoor {
         path: &CloudPath,
         reader: Option<Caller>,
         head: &Parts,
-    ) -> Result<Response<CloudAnswerBody>, Refused> {
-        let mut attempts = ATTEMPTS;
+    ) -> Result<Response<CloudAnswerBody>, FileRefusal> {
+        let mut attempts = READ_ATTEMPTS;
         loop {
-            let Opened { blob, content } = self.0.blobs.open(path).await?.ok_or_else(|| {
-                Refused::new(StorageRefusal::NoFile, format_args!("there is no file {path}"))
+            let OpenBlob { blob, content } = self.0.blobs.open(path).await?.ok_or_else(|| {
+                FileRefusal::new(StorageRefusal::NoFile, format_args!("there is no file {path}"))
             })?;
             if let Some(reader) = &reader {
                 let owner = Some(blob.owner.as_str());
@@ -212,11 +212,11 @@ impl FileDoor {
                             true => StorageRefusal::NoFile,
                             false => StorageRefusal::NoRight,
                         };
-                        Refused::new(refusal, denial)
+                        FileRefusal::new(refusal, denial)
                     })?;
             }
             attempts -= 1;
-            match shown(&*self.0.blobs, head, &blob, content).await {
+            match file_response(&*self.0.blobs, head, &blob, content).await {
                 Err(BlobError::Changed) if attempts > 0 => {}
                 shown => return Ok(shown?),
             }
@@ -228,30 +228,35 @@ impl FileDoor {
         place: &str,
         head: &Parts,
         body: B,
-    ) -> Result<Response<CloudAnswerBody>, Refused>
+    ) -> Result<Response<CloudAnswerBody>, FileRefusal>
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Error + Send + Sync,
     {
-        let done = self.take(place, head, &mut Coming::new(body)).await;
+        let done = self.take(place, head, &mut UploadBody::new(body)).await;
         done.map(answered)
     }
 
     /// Takes a file in.
-    async fn take<B>(&self, place: &str, head: &Parts, coming: &mut Coming<B>) -> Result<StatusCode, Refused>
+    async fn take<B>(
+        &self,
+        place: &str,
+        head: &Parts,
+        coming: &mut UploadBody<B>,
+    ) -> Result<StatusCode, FileRefusal>
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Error + Send + Sync,
     {
         if let Some(path) = place.strip_prefix(REFUSED) {
             let path = path_of_refused(path)
-                .ok_or_else(|| Refused::openly(StorageRefusal::Malformed, "there is no such path"))?;
+                .ok_or_else(|| FileRefusal::openly(StorageRefusal::Malformed, "there is no such path"))?;
             return Err(match path.parse::<CloudPath>() {
-                Ok(_) => Refused::new(
+                Ok(_) => FileRefusal::new(
                     StorageRefusal::NoRight,
                     format_args!("its sender may not write {path}, and was told so before"),
                 ),
-                Err(error) => Refused::openly(StorageRefusal::Malformed, error),
+                Err(error) => FileRefusal::openly(StorageRefusal::Malformed, error),
             });
         }
         let sealed = place.split('/').next().unwrap_or_default();
@@ -260,7 +265,7 @@ impl FileDoor {
             .0
             .rights
             .open_upload(sealed, now)
-            .map_err(|error| Refused::new(StorageRefusal::NoRight, error))?;
+            .map_err(|error| FileRefusal::new(StorageRefusal::NoRight, error))?;
         self.still_allowed(&right).await?;
         let announced = length(&head.headers);
         if announced.is_some_and(|length| length > right.most.saturating_add(FORM)) {
@@ -271,7 +276,7 @@ impl FileDoor {
         match form.map(multer::parse_boundary) {
             Some(Ok(boundary)) => self.take_form(&right, boundary, coming).await,
             // Its text is no file.
-            Some(Err(_)) => Err(Refused::openly(
+            Some(Err(_)) => Err(FileRefusal::openly(
                 StorageRefusal::Malformed,
                 "the form's Content-Type has no boundary: leave that header to what makes the form",
             )),
@@ -287,8 +292,8 @@ impl FileDoor {
         &self,
         right: &Upload,
         new: NewBlob,
-        coming: &mut Coming<B>,
-    ) -> Result<StatusCode, Refused>
+        coming: &mut UploadBody<B>,
+    ) -> Result<StatusCode, FileRefusal>
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Error + Send + Sync,
@@ -307,14 +312,14 @@ impl FileDoor {
     }
 
     /// Has a file take its place, if its writer may still write there: another may have put a file of theirs there meanwhile.
-    async fn put(&self, right: &Upload, writing: Box<dyn Writing>) -> Result<(), Refused> {
+    async fn put(&self, right: &Upload, writing: Box<dyn Writing>) -> Result<(), FileRefusal> {
         let Some(writer) = &right.writer else {
             return Ok(writing.finish().await.map(drop)?);
         };
         let may = self.0.may_replace(&right.path, &caller_of(writer));
         match writing.finish_if(may).await? {
             Some(_) => Ok(()),
-            None => Err(Refused::new(
+            None => Err(FileRefusal::new(
                 StorageRefusal::NoRight,
                 "what lies there now may not be replaced by its sender",
             )),
@@ -322,12 +327,12 @@ impl FileDoor {
     }
 
     /// A client's address is good for an hour, in which another may have put a file of theirs there.
-    async fn still_allowed(&self, right: &Upload) -> Result<(), Refused> {
+    async fn still_allowed(&self, right: &Upload) -> Result<(), FileRefusal> {
         let Some(writer) = &right.writer else {
             return Ok(());
         };
         let judged = self.0.may_write(&right.path, &caller_of(writer)).await?;
-        judged.map_err(|denial| Refused::new(StorageRefusal::NoRight, denial))
+        judged.map_err(|denial| FileRefusal::new(StorageRefusal::NoRight, denial))
     }
 
     /// Takes the file of a form. The fields before it are the SDK's, and of them only that counts by which a page says
@@ -336,15 +341,15 @@ impl FileDoor {
         &self,
         right: &Upload,
         boundary: String,
-        coming: &mut Coming<B>,
-    ) -> Result<StatusCode, Refused>
+        coming: &mut UploadBody<B>,
+    ) -> Result<StatusCode, FileRefusal>
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Error + Send + Sync,
     {
         let malformed = |error: multer::Error| match error {
-            multer::Error::StreamReadFailed(error) => Refused::new(StorageRefusal::Incomplete, error),
-            error => Refused::openly(
+            multer::Error::StreamReadFailed(error) => FileRefusal::new(StorageRefusal::Incomplete, error),
+            error => FileRefusal::openly(
                 StorageRefusal::Malformed,
                 format_args!("the form is not whole, or not as RFC 7578 has it: {error}"),
             ),
@@ -361,7 +366,7 @@ impl FileDoor {
                 while let Some(bytes) = field.chunk().await.map_err(malformed)? {
                     unread.store(0, Ordering::Relaxed);
                     if text.len() + bytes.len() > LONGEST_FIELD {
-                        return Err(Refused::openly(
+                        return Err(FileRefusal::openly(
                             StorageRefusal::Malformed,
                             format_args!("the field {name:?} of the form is over {LONGEST_FIELD} bytes"),
                         ));
@@ -398,7 +403,7 @@ impl FileDoor {
             self.put(right, writing).await?;
             return Ok(status);
         }
-        Err(Refused::openly(
+        Err(FileRefusal::openly(
             StorageRefusal::Malformed,
             "the form has no field \"file\": in wx.uploadFile it is `name`",
         ))
@@ -431,18 +436,18 @@ fn answered(status: StatusCode) -> Response<CloudAnswerBody> {
     response
 }
 
-fn settled(answered: Result<Response<CloudAnswerBody>, Refused>, request_id: &str) -> FileReply {
+fn settled(answered: Result<Response<CloudAnswerBody>, FileRefusal>, request_id: &str) -> FileReply {
     match answered {
         Ok(response) => FileReply { response, why: None },
-        Err(Refused { refusal, told, why }) => FileReply {
+        Err(FileRefusal { refusal, told, why }) => FileReply {
             response: refused(refusal, told.as_deref().unwrap_or(refusal.text()), request_id),
             why: Some(why),
         },
     }
 }
 
-fn too_large(right: &Upload) -> Refused {
-    Refused::openly(
+fn too_large(right: &Upload) -> FileRefusal {
+    FileRefusal::openly(
         StorageRefusal::TooLarge,
         format_args!("the file is over {} bytes ([storage] max_size)", right.most),
     )

@@ -51,7 +51,7 @@ pub(crate) struct WeChatAnswer {
 
 /// Why there is none.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub(crate) enum ApiFailure {
     /// The cloud's own code, -6041xx, with a sentence for the operator.
     Platform(i32, Wording),
     /// The params are not what an SDK sends.
@@ -59,7 +59,7 @@ pub(crate) enum Failed {
 }
 
 /// A call that may be made.
-struct Permitted {
+struct PermittedCall {
     api: &'static Api,
     /// In whose name.
     client: WeChatClient,
@@ -110,7 +110,7 @@ fn answer(
     apis: Arc<WeChatApis>,
     mut asked: CloudRequest,
     name: &str,
-    permitted: Result<Permitted, Failed>,
+    permitted: Result<PermittedCall, ApiFailure>,
     write: fn(&CloudRequest, Result<WeChatAnswer, i32>) -> SdkReply,
 ) -> Answering {
     let what = format!("openapi.{name}");
@@ -125,11 +125,11 @@ fn answer(
                 asked.record(what, said.errcode, said.errmsg);
                 write(&asked, Ok(answer))
             }
-            Err(Failed::Platform(code, why)) => {
+            Err(ApiFailure::Platform(code, why)) => {
                 asked.refused(&what, code, code::text(code).unwrap_or_default(), &why);
                 write(&asked, Err(code))
             }
-            Err(Failed::Params(text)) => {
+            Err(ApiFailure::Params(text)) => {
                 asked.record(what, codes::INVALID_PARAM, text.as_str());
                 asked.malformed(&text)
             }
@@ -175,7 +175,7 @@ impl WeChatApis {
         name: &str,
         appid: Option<&str>,
         pairs: &[ApiParam<'_>],
-    ) -> Result<Permitted, Failed> {
+    ) -> Result<PermittedCall, ApiFailure> {
         let api = self.permitted(call, name)?;
         let client = self.account(appid)?.clone();
         let mixed = open_data::mixed_list(api, pairs, call.openid());
@@ -186,7 +186,7 @@ impl WeChatApis {
                 Some(rest) => Some(make_request(api, &open_data::with_list(pairs, &rest))?),
             },
         };
-        Ok(Permitted {
+        Ok(PermittedCall {
             api,
             client,
             request,
@@ -195,8 +195,8 @@ impl WeChatApis {
     }
 
     /// The API of this name, if it is there and the function that asks may call it.
-    fn permitted(&self, call: &Arc<Invocation>, name: &str) -> Result<&'static Api, Failed> {
-        let refused = |code, why| Err(Failed::Platform(code, why));
+    fn permitted(&self, call: &Arc<Invocation>, name: &str) -> Result<&'static Api, ApiFailure> {
+        let refused = |code, why| Err(ApiFailure::Platform(code, why));
         let Some(api) = openapi::find(name) else {
             let why = match openapi::nearest(name).map(|api| api.name) {
                 Some(near) => wording!(
@@ -236,7 +236,7 @@ impl WeChatApis {
 
     /// The client of the account in whose name an API is called: the Mini Program itself, or another that the operator
     /// has given the AppSecret of.
-    fn account(&self, appid: Option<&str>) -> Result<&WeChatClient, Failed> {
+    fn account(&self, appid: Option<&str>) -> Result<&WeChatClient, ApiFailure> {
         match appid {
             None => Ok(&self.wechat),
             Some(appid) if appid == self.wechat.appid() => Ok(&self.wechat),
@@ -246,7 +246,7 @@ impl WeChatApis {
                      [apps.{appid}] of yunqiao.toml",
                     "没有 {appid} 的 AppSecret：请在 yunqiao.toml 的 [apps.{appid}] 中用 `secret_file` 指定存放它的文件"
                 );
-                Failed::Platform(code::NO_PERMISSION, why)
+                ApiFailure::Platform(code::NO_PERMISSION, why)
             }),
         }
     }
@@ -254,9 +254,9 @@ impl WeChatApis {
     async fn make(
         &self,
         asked: &mut CloudRequest,
-        permitted: Permitted,
-    ) -> Result<(&'static Api, WeChatAnswer), Failed> {
-        let Permitted {
+        permitted: PermittedCall,
+    ) -> Result<(&'static Api, WeChatAnswer), ApiFailure> {
+        let PermittedCall {
             api,
             client,
             request,
@@ -267,7 +267,7 @@ impl WeChatApis {
             None => None,
         };
         let Some((list, openid)) = mixed else {
-            let nothing = || Failed::Params("there is nothing to ask".to_owned());
+            let nothing = || ApiFailure::Params("there is nothing to ask".to_owned());
             return Ok((api, said.ok_or_else(nothing)?));
         };
         let body = said.as_ref().map(|said| &*said.body);
@@ -278,7 +278,7 @@ impl WeChatApis {
                 body: body.into(),
             },
             (None, Some(said)) => said,
-            (None, None) => return Err(Failed::Params("there is nothing to ask".to_owned())),
+            (None, None) => return Err(ApiFailure::Params("there is nothing to ask".to_owned())),
         };
         Ok((api, answer))
     }
@@ -290,7 +290,7 @@ impl WeChatApis {
         api: &'static Api,
         client: &WeChatClient,
         mut request: ApiRequest,
-    ) -> Result<WeChatAnswer, Failed> {
+    ) -> Result<WeChatAnswer, ApiFailure> {
         // Another app knows this one's users by other openids.
         if client.appid() == self.wechat.appid() {
             self.identify(asked, api, &mut request).await?;
@@ -310,8 +310,8 @@ impl WeChatApis {
             body,
             ..
         } = called.map_err(|error| match error.is_timeout() {
-            true => Failed::Platform(code::TIMEOUT, Wording::as_is(error)),
-            false => Failed::Platform(code::SYSTEM_ERROR, Wording::as_is(error)),
+            true => ApiFailure::Platform(code::TIMEOUT, Wording::as_is(error)),
+            false => ApiFailure::Platform(code::SYSTEM_ERROR, Wording::as_is(error)),
         })?;
         if let Some(sent) = sent {
             asked.keep(sent, shown(content_type.as_deref().unwrap_or("no type"), &body));
@@ -322,7 +322,7 @@ impl WeChatApis {
                 "WeChat answered with HTTP status {status} at {path}",
                 "微信在 {path} 返回 HTTP {status}"
             );
-            return Err(Failed::Platform(code::SYSTEM_ERROR, why));
+            return Err(ApiFailure::Platform(code::SYSTEM_ERROR, why));
         }
         Ok(WeChatAnswer {
             content_type: api.reply(content_type.as_deref(), &body).content_type.to_owned(),
@@ -337,7 +337,7 @@ impl WeChatApis {
         asked: &CloudRequest,
         api: &Api,
         request: &mut ApiRequest,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), ApiFailure> {
         if api.identity == Identity::None {
             return Ok(());
         }
@@ -352,9 +352,9 @@ impl WeChatApis {
                 "it is made in a user's session, and the function was called for no user and gives no openid",
                 "它要在用户的会话中调用，而这次调用没有用户，也没有给出 openid"
             );
-            return Err(Failed::Platform(code::ILLEGAL_SOURCE, why));
+            return Err(ApiFailure::Platform(code::ILLEGAL_SOURCE, why));
         };
-        let failed = |why| Failed::Platform(code::SYSTEM_ERROR, why);
+        let failed = |why| ApiFailure::Platform(code::SYSTEM_ERROR, why);
         let key = self.session_keys.session_key(openid).await;
         let key = key.map_err(|error| {
             failed(wording!(
@@ -375,9 +375,9 @@ impl WeChatApis {
 }
 
 /// The HTTPS request of these params.
-pub(crate) fn make_request(api: &'static Api, pairs: &[ApiParam<'_>]) -> Result<ApiRequest, Failed> {
+pub(crate) fn make_request(api: &'static Api, pairs: &[ApiParam<'_>]) -> Result<ApiRequest, ApiFailure> {
     api.request(pairs, &Boundary::new(rand::random()))
-        .map_err(|error| Failed::Params(error.to_string()))
+        .map_err(|error| ApiFailure::Params(error.to_string()))
 }
 
 /// A request, to be read by a person.

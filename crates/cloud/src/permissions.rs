@@ -19,12 +19,12 @@ use wording::{Wording, wording};
 #[derive(Debug)]
 pub(crate) struct Permissions {
     cache: Duration,
-    kept: Mutex<HashMap<FunctionName, Kept>>,
+    kept: Mutex<HashMap<FunctionName, CachedList>>,
 }
 
 /// A list that was looked at, and when.
 #[derive(Debug)]
-struct Kept {
+struct CachedList {
     since: Timestamp,
     known: Arc<Site>,
 }
@@ -97,12 +97,12 @@ impl Permissions {
             return current().permissions.contains(api);
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = kept.entry(function.name.clone()).or_insert_with(|| Kept {
+        let entry = kept.entry(function.name.clone()).or_insert_with(|| CachedList {
             since: now,
             known: current(),
         });
         if now.saturating_since(entry.since) >= self.cache {
-            *entry = Kept {
+            *entry = CachedList {
                 since: now,
                 known: current(),
             };

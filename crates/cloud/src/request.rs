@@ -9,7 +9,7 @@ use calls::{Calls, CloudCall, DatabaseCall, Exchange, Invocation, Note};
 use tcb::{SdkReply, codes, reply};
 use wording::{Wording, wording};
 
-use crate::room::Held;
+use crate::room::HeldRoom;
 
 /// The text that the platform was seen to give with -501007 where a token is missing or void.
 pub(crate) const INVALID_TOKEN: &str = "Invalid wxCloudApiToken";
@@ -32,8 +32,8 @@ pub struct CloudRequest {
     exchange: Option<Exchange>,
     database: Option<DatabaseCall>,
     callee: Option<String>,
-    room: Option<Held>,
-    under_way: Option<UnderWay>,
+    room: Option<HeldRoom>,
+    under_way: Option<PendingRecord>,
 }
 
 /// What takes so little that nobody is told where it was given up.
@@ -41,7 +41,7 @@ const SHORT: Duration = Duration::from_secs(1);
 
 /// Something that may take long, until it was [recorded](CloudRequest::record). Dropped before, it was given up: whoever asked has
 /// hung up, or their call has ended.
-struct UnderWay {
+struct PendingRecord {
     calls: Calls,
     /// The call that asks, and the number there.
     call: Option<(Arc<Invocation>, u64)>,
@@ -56,7 +56,7 @@ struct UnderWay {
     is_recorded: bool,
 }
 
-impl UnderWay {
+impl PendingRecord {
     fn end(mut self) {
         self.is_recorded = true;
         if let Some((call, number)) = &self.call {
@@ -65,7 +65,7 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for PendingRecord {
     fn drop(&mut self) {
         if self.is_recorded {
             return;
@@ -105,7 +105,7 @@ impl Drop for UnderWay {
 }
 
 impl CloudRequest {
-    pub(crate) fn new(calls: Calls, request_id: String, function: String, room: Option<Held>) -> Self {
+    pub(crate) fn new(calls: Calls, request_id: String, function: String, room: Option<HeldRoom>) -> Self {
         Self {
             calls,
             call: None,
@@ -258,7 +258,7 @@ impl CloudRequest {
             .call
             .as_ref()
             .map_or(&self.request_id, |call| &call.request_id);
-        self.under_way = Some(UnderWay {
+        self.under_way = Some(PendingRecord {
             calls: self.calls.clone(),
             call,
             what: what.to_owned(),

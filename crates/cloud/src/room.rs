@@ -24,11 +24,11 @@ pub(crate) struct Room(Arc<Semaphore>);
 
 /// Room that is held for a body, or what was made of it; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Held(#[expect(dead_code, reason = "held for its Drop")] Option<OwnedSemaphorePermit>);
+pub(crate) struct HeldRoom(#[expect(dead_code, reason = "held for its Drop")] Option<OwnedSemaphorePermit>);
 
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
+pub(crate) enum BodyError {
     /// It is over the limit, or came to no end.
     TooLarge,
     /// It ended early.
@@ -45,14 +45,14 @@ impl Default for Room {
 
 impl Room {
     /// Reads a body whole, when there is room for it.
-    pub(crate) async fn read<B>(&self, mut body: B) -> Result<(Bytes, Held), Unread>
+    pub(crate) async fn read<B>(&self, mut body: B) -> Result<(Bytes, HeldRoom), BodyError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Display,
     {
         let hint = body.size_hint();
         if hint.lower() > tcb::MAX_BODY as u64 {
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         // What does not say how long it is may be as long as allowed, once it is longer than small.
         let announced = hint.exact().and_then(|exact| usize::try_from(exact).ok());
@@ -61,11 +61,11 @@ impl Room {
             None => None,
         };
         let Some(first) = next(&mut body).await? else {
-            return Ok((Bytes::new(), Held(held)));
+            return Ok((Bytes::new(), HeldRoom(held)));
         };
         // The common case: the whole body came with the head, and nothing is copied.
         if body.is_end_stream() {
-            return Ok((first, Held(held)));
+            return Ok((first, HeldRoom(held)));
         }
         let mut whole = BytesMut::with_capacity(announced.unwrap_or(first.len()));
         whole.extend_from_slice(&first);
@@ -73,7 +73,7 @@ impl Room {
         while let Some(chunk) = next(&mut body).await? {
             let length = whole.len() + chunk.len();
             if length > tcb::MAX_BODY {
-                return Err(Unread::TooLarge);
+                return Err(BodyError::TooLarge);
             }
             if announced.is_none() && held.is_none() && length > SMALL {
                 held = self.hold(tcb::MAX_BODY).await?;
@@ -85,10 +85,10 @@ impl Room {
         {
             drop(held.split(held.num_permits().saturating_sub(whole.len().div_ceil(UNIT))));
         }
-        Ok((whole.freeze(), Held(held)))
+        Ok((whole.freeze(), HeldRoom(held)))
     }
 
-    async fn hold(&self, length: usize) -> Result<Option<OwnedSemaphorePermit>, Unread> {
+    async fn hold(&self, length: usize) -> Result<Option<OwnedSemaphorePermit>, BodyError> {
         if length <= SMALL {
             return Ok(None);
         }
@@ -96,18 +96,18 @@ impl Room {
         let permit = Arc::clone(&self.0).acquire_many_owned(units);
         match tokio::time::timeout(PATIENCE, permit).await {
             Ok(Ok(permit)) => Ok(Some(permit)),
-            _ => Err(Unread::Crowded),
+            _ => Err(BodyError::Crowded),
         }
     }
 }
 
-async fn next<B>(body: &mut B) -> Result<Option<Bytes>, Unread>
+async fn next<B>(body: &mut B) -> Result<Option<Bytes>, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Display,
 {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Unread::Broken(error.to_string()))?;
+        let frame = frame.map_err(|error| BodyError::Broken(error.to_string()))?;
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));
         }
@@ -185,13 +185,13 @@ mod tests {
         drop(held);
         assert_eq!(free(&room), TOGETHER);
         let endless = tcb::MAX_BODY / PIECE + 1;
-        assert_eq!(room.read(Pieces(endless)).await.err(), Some(Unread::TooLarge));
+        assert_eq!(room.read(Pieces(endless)).await.err(), Some(BodyError::TooLarge));
         assert_eq!(free(&room), TOGETHER);
     }
 
     #[tokio::test]
     async fn what_says_that_it_is_too_large_is_not_read() {
         let body = Full::new(Bytes::from(vec![b'x'; tcb::MAX_BODY + 1]));
-        assert_eq!(Room::default().read(body).await.err(), Some(Unread::TooLarge));
+        assert_eq!(Room::default().read(body).await.err(), Some(BodyError::TooLarge));
     }
 }

@@ -15,7 +15,7 @@ use wording::{Wording, wording};
 use crate::{
     Answering, Capability, CloudRequest, Proof,
     capability::at_once,
-    open_api::{Failed, WeChatApis, make_request},
+    open_api::{ApiFailure, WeChatApis, make_request},
 };
 
 const WHAT: &str = "getVoIPSign";
@@ -45,7 +45,7 @@ impl Capability for VoipSign {
         };
         let made = match VoipSignRequest::decode(service.req_data) {
             Ok(request) => make(&asked, &request),
-            Err(error) => Err(Failed::Params(error.to_string())),
+            Err(error) => Err(ApiFailure::Params(error.to_string())),
         };
         let apis = Arc::clone(&self.0);
         Box::pin(async move {
@@ -58,8 +58,8 @@ impl Capability for VoipSign {
                     asked.record(WHAT, 0, "");
                     reply::message(&CommOpenApiResp::svrkit(voip_sign_response(&signature)))
                 }
-                Err(Failed::Params(text)) => asked.malformed(&text),
-                Err(Failed::Platform(code, why)) => {
+                Err(ApiFailure::Params(text)) => asked.malformed(&text),
+                Err(ApiFailure::Platform(code, why)) => {
                     asked.refused(WHAT, code, code::text(code).unwrap_or_default(), &why);
                     reply::message(&CommOpenApiResp::error(code))
                 }
@@ -70,19 +70,19 @@ impl Capability for VoipSign {
 }
 
 /// The API and its request.
-type Made = (&'static openapi::Api, openapi::ApiRequest);
+type SignRequest = (&'static openapi::Api, openapi::ApiRequest);
 
-fn failed(why: &str) -> Failed {
-    Failed::Platform(code::SYSTEM_ERROR, Wording::as_is(why))
+fn failed(why: &str) -> ApiFailure {
+    ApiFailure::Platform(code::SYSTEM_ERROR, Wording::as_is(why))
 }
 
-fn make(asked: &CloudRequest, request: &VoipSignRequest<'_>) -> Result<Made, Failed> {
+fn make(asked: &CloudRequest, request: &VoipSignRequest<'_>) -> Result<SignRequest, ApiFailure> {
     if asked.openid().is_none() {
         let why = wording!(
             "a user joins a room, and the function was called for none",
             "加入房间的是用户，而这次调用没有用户"
         );
-        return Err(Failed::Platform(code::ILLEGAL_SOURCE, why));
+        return Err(ApiFailure::Platform(code::ILLEGAL_SOURCE, why));
     }
     let api = openapi::find(API).ok_or_else(|| failed("the catalogue has no such API"))?;
     let text = |text: &str| serde_json::json!(text).to_string();
@@ -104,7 +104,11 @@ fn make(asked: &CloudRequest, request: &VoipSignRequest<'_>) -> Result<Made, Fai
     Ok((api, make_request(api, &pairs)?))
 }
 
-async fn sign(apis: &WeChatApis, asked: &mut CloudRequest, (api, request): Made) -> Result<String, Failed> {
+async fn sign(
+    apis: &WeChatApis,
+    asked: &mut CloudRequest,
+    (api, request): SignRequest,
+) -> Result<String, ApiFailure> {
     let answer = apis.send(asked, api, &apis.wechat, request).await?;
     let answer: VoipAnswer = serde_json::from_slice(&answer.body)
         .map_err(|error| failed(&format!("WeChat's answer cannot be read: {error}")))?;

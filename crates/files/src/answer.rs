@@ -8,7 +8,7 @@ use http::{
     },
 };
 
-use crate::{Conditions, Entity, Part, Wanted};
+use crate::{ConditionOutcome, Conditions, Entity, Part};
 
 /// What a request for a file is answered, but for its content and for what is said of its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,18 +45,18 @@ impl FileHead {
         set(ETAG, format!("\"{}\"", entity.etag));
         set(LAST_MODIFIED, httpdate::fmt_http_date(entity.modified));
         let (status, part) = match conditions.judge(entity) {
-            Wanted::Whole => (StatusCode::OK, None),
-            Wanted::Part(part) => {
+            ConditionOutcome::Whole => (StatusCode::OK, None),
+            ConditionOutcome::Part(part) => {
                 let range = format!("bytes {}-{}/{}", part.first, part.last, entity.length);
                 set(CONTENT_RANGE, range);
                 (StatusCode::PARTIAL_CONTENT, Some(part))
             }
-            Wanted::Nothing => (StatusCode::NOT_MODIFIED, None),
-            Wanted::NoSuchPart => {
+            ConditionOutcome::Nothing => (StatusCode::NOT_MODIFIED, None),
+            ConditionOutcome::NoSuchPart => {
                 set(CONTENT_RANGE, format!("bytes */{}", entity.length));
                 (StatusCode::RANGE_NOT_SATISFIABLE, None)
             }
-            Wanted::Another => (StatusCode::PRECONDITION_FAILED, None),
+            ConditionOutcome::Another => (StatusCode::PRECONDITION_FAILED, None),
         };
         if status.is_success() {
             let length = part.map_or(entity.length, Part::length);

@@ -20,6 +20,6 @@ pub use answer::FileHead;
 pub use content::{Showing, TELLING, content_type, is_text, showing, shown_type};
 pub use file_id::{Bucket, FileId, FileIdError, Storage};
 pub use path::{CloudPath, CloudPathError, LONGEST_PATH};
-pub use range::{Conditions, Entity, Part, Wanted};
+pub use range::{Conditions, Entity, Part, ConditionOutcome};
 pub use refusal::StorageRefusal;
 pub use right::{Client, Download, Rights, RightsError, Upload};

@@ -21,7 +21,7 @@ impl Part {
 
 /// What a reply has to bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ConditionOutcome {
     /// The whole file: 200.
     Whole,
     /// A part: 206.
@@ -65,28 +65,30 @@ pub struct Conditions<'a> {
 impl Conditions<'_> {
     /// What to answer, in the order that RFC 9110 §13.2.2 gives the headers.
     #[must_use]
-    pub fn judge(&self, entity: Entity<'_>) -> Wanted {
+    pub fn judge(&self, entity: Entity<'_>) -> ConditionOutcome {
         match (self.if_match, self.if_unmodified_since) {
-            (Some(tags), _) if !names(tags, entity.etag, Compare::Strong) => return Wanted::Another,
+            (Some(tags), _) if !names(tags, entity.etag, Compare::Strong) => {
+                return ConditionOutcome::Another;
+            }
             (None, Some(date))
                 if date_of(date).is_some_and(|date| seconds(entity.modified) > seconds(date)) =>
             {
-                return Wanted::Another;
+                return ConditionOutcome::Another;
             }
             _ => {}
         }
         match (self.if_none_match, self.if_modified_since) {
-            (Some(tags), _) if names(tags, entity.etag, Compare::Weak) => return Wanted::Nothing,
+            (Some(tags), _) if names(tags, entity.etag, Compare::Weak) => return ConditionOutcome::Nothing,
             (None, Some(date))
                 if date_of(date).is_some_and(|date| seconds(entity.modified) <= seconds(date)) =>
             {
-                return Wanted::Nothing;
+                return ConditionOutcome::Nothing;
             }
             _ => {}
         }
         match self.range {
             Some(range) if self.range_counts(entity) => part(range, entity.length),
-            _ => Wanted::Whole,
+            _ => ConditionOutcome::Whole,
         }
     }
 
@@ -136,7 +138,7 @@ fn seconds(time: SystemTime) -> u64 {
 
 /// The part that `Range` asks for. A header that is not of this form, one in another unit and one for several parts are as good
 /// as not sent, as §14.2 allows.
-fn part(range: &str, length: u64) -> Wanted {
+fn part(range: &str, length: u64) -> ConditionOutcome {
     let asked = (|| {
         let (unit, spec) = range.split_once('=')?;
         let (first, last) = spec.trim().split_once('-')?;
@@ -160,15 +162,15 @@ fn part(range: &str, length: u64) -> Wanted {
     })();
     let end = length.saturating_sub(1);
     match asked {
-        None | Some((None, None)) => Wanted::Whole,
-        Some(_) if length == 0 => Wanted::NoSuchPart,
-        Some((None, Some(0))) => Wanted::NoSuchPart,
-        Some((None, Some(count))) => Wanted::Part(Part {
+        None | Some((None, None)) => ConditionOutcome::Whole,
+        Some(_) if length == 0 => ConditionOutcome::NoSuchPart,
+        Some((None, Some(0))) => ConditionOutcome::NoSuchPart,
+        Some((None, Some(count))) => ConditionOutcome::Part(Part {
             first: length.saturating_sub(count),
             last: end,
         }),
-        Some((Some(first), _)) if first > end => Wanted::NoSuchPart,
-        Some((Some(first), last)) => Wanted::Part(Part {
+        Some((Some(first), _)) if first > end => ConditionOutcome::NoSuchPart,
+        Some((Some(first), last)) => ConditionOutcome::Part(Part {
             first,
             last: last.unwrap_or(end).min(end),
         }),
@@ -189,7 +191,7 @@ mod tests {
         }
     }
 
-    fn ranged(range: &str, length: u64) -> Wanted {
+    fn ranged(range: &str, length: u64) -> ConditionOutcome {
         Conditions {
             range: Some(range),
             ..Conditions::default()
@@ -199,7 +201,7 @@ mod tests {
 
     #[test]
     fn parts_lie_within_the_file() {
-        let part = |first, last| Wanted::Part(Part { first, last });
+        let part = |first, last| ConditionOutcome::Part(Part { first, last });
         for (range, wanted) in [
             ("bytes=0-0", part(0, 0)),
             ("bytes=2-5", part(2, 5)),
@@ -208,21 +210,21 @@ mod tests {
             ("bytes=-3", part(7, 9)),
             ("bytes=-30", part(0, 9)),
             ("Bytes = 1 - 2", part(1, 2)),
-            ("bytes=10-", Wanted::NoSuchPart),
-            ("bytes=99999999999999999999999-", Wanted::NoSuchPart),
-            ("bytes=-0", Wanted::NoSuchPart),
-            ("bytes=5-2", Wanted::Whole),
-            ("bytes=0-1,3-4", Wanted::Whole),
-            ("bytes=-", Wanted::Whole),
-            ("bytes=a-b", Wanted::Whole),
-            ("bytes=+1-2", Wanted::Whole),
-            ("lines=1-2", Wanted::Whole),
-            ("", Wanted::Whole),
+            ("bytes=10-", ConditionOutcome::NoSuchPart),
+            ("bytes=99999999999999999999999-", ConditionOutcome::NoSuchPart),
+            ("bytes=-0", ConditionOutcome::NoSuchPart),
+            ("bytes=5-2", ConditionOutcome::Whole),
+            ("bytes=0-1,3-4", ConditionOutcome::Whole),
+            ("bytes=-", ConditionOutcome::Whole),
+            ("bytes=a-b", ConditionOutcome::Whole),
+            ("bytes=+1-2", ConditionOutcome::Whole),
+            ("lines=1-2", ConditionOutcome::Whole),
+            ("", ConditionOutcome::Whole),
         ] {
             assert_eq!(ranged(range, 10), wanted, "{range}");
         }
         for range in ["bytes=0-", "bytes=-1", "bytes=0-0"] {
-            assert_eq!(ranged(range, 0), Wanted::NoSuchPart, "{range}");
+            assert_eq!(ranged(range, 0), ConditionOutcome::NoSuchPart, "{range}");
         }
     }
 
@@ -232,23 +234,23 @@ mod tests {
         let earlier = "Mon, 12 Jan 1970 13:46:39 GMT";
         let none = Conditions::default();
         let range = Some("bytes=0-0");
-        let part = Wanted::Part(Part { first: 0, last: 0 });
+        let part = ConditionOutcome::Part(Part { first: 0, last: 0 });
         for (conditions, wanted) in [
-            (none, Wanted::Whole),
+            (none, ConditionOutcome::Whole),
             (
                 Conditions {
                     if_none_match: Some("\"x\", W/\"e1\""),
                     range,
                     ..none
                 },
-                Wanted::Nothing,
+                ConditionOutcome::Nothing,
             ),
             (
                 Conditions {
                     if_none_match: Some("*"),
                     ..none
                 },
-                Wanted::Nothing,
+                ConditionOutcome::Nothing,
             ),
             (
                 Conditions {
@@ -256,28 +258,28 @@ mod tests {
                     if_modified_since: Some(date),
                     ..none
                 },
-                Wanted::Whole,
+                ConditionOutcome::Whole,
             ),
             (
                 Conditions {
                     if_modified_since: Some(date),
                     ..none
                 },
-                Wanted::Nothing,
+                ConditionOutcome::Nothing,
             ),
             (
                 Conditions {
                     if_modified_since: Some(earlier),
                     ..none
                 },
-                Wanted::Whole,
+                ConditionOutcome::Whole,
             ),
             (
                 Conditions {
                     if_modified_since: Some("yesterday"),
                     ..none
                 },
-                Wanted::Whole,
+                ConditionOutcome::Whole,
             ),
             (
                 Conditions {
@@ -292,28 +294,28 @@ mod tests {
                     if_match: Some("W/\"e1\""),
                     ..none
                 },
-                Wanted::Another,
+                ConditionOutcome::Another,
             ),
             (
                 Conditions {
                     if_match: Some("e1"),
                     ..none
                 },
-                Wanted::Another,
+                ConditionOutcome::Another,
             ),
             (
                 Conditions {
                     if_unmodified_since: Some(date),
                     ..none
                 },
-                Wanted::Whole,
+                ConditionOutcome::Whole,
             ),
             (
                 Conditions {
                     if_unmodified_since: Some(earlier),
                     ..none
                 },
-                Wanted::Another,
+                ConditionOutcome::Another,
             ),
             (
                 Conditions {
@@ -329,7 +331,7 @@ mod tests {
                     range,
                     ..none
                 },
-                Wanted::Whole,
+                ConditionOutcome::Whole,
             ),
             (
                 Conditions {
@@ -337,7 +339,7 @@ mod tests {
                     range,
                     ..none
                 },
-                Wanted::Whole,
+                ConditionOutcome::Whole,
             ),
             (
                 Conditions {
@@ -353,7 +355,7 @@ mod tests {
                     range,
                     ..none
                 },
-                Wanted::Whole,
+                ConditionOutcome::Whole,
             ),
         ] {
             assert_eq!(conditions.judge(entity()), wanted, "{conditions:?}");

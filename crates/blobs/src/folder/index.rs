@@ -166,8 +166,8 @@ pub(super) struct Index {
     file: DataFile,
     /// Who writes: whoever has it enters all that wait.
     writer: Mutex<()>,
-    waiting: Mutex<Vec<Arc<Entering>>>,
-    recent: Mutex<Recent>,
+    waiting: Mutex<Vec<Arc<PendingEntry>>>,
+    recent: Mutex<RecentEntries>,
 }
 
 /// How many entries are kept in memory, of 2 KB each at most.
@@ -175,24 +175,24 @@ const RECENT: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// What was looked up lately.
 #[derive(Debug)]
-struct Recent {
+struct RecentEntries {
     entries: LruCache<CloudPath, Entry>,
     /// How often the index has changed. Whoever read it before a change has nothing to say after it.
     changes: u64,
 }
 
 /// A file that is to be entered.
-struct Entering {
+struct PendingEntry {
     entry: Entry,
     /// What decides by the file that is there whether it is.
     may: Option<MayReplace>,
     /// Set when that is decided, and on the disk.
-    done: OnceLock<Put>,
+    done: OnceLock<PutOutcome>,
 }
 
-impl fmt::Debug for Entering {
+impl fmt::Debug for PendingEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entering")
+        f.debug_struct("PendingEntry")
             .field("entry", &self.entry)
             .field("done", &self.done)
             .finish_non_exhaustive()
@@ -201,7 +201,7 @@ impl fmt::Debug for Entering {
 
 /// What became of a file that was to be entered.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Put {
+pub(super) enum PutOutcome {
     /// It is; with the content of the file that was there.
     Done(Option<ContentId>),
     /// It may not take the place of the file that is there.
@@ -219,7 +219,7 @@ impl Index {
             file,
             writer: Mutex::default(),
             waiting: Mutex::default(),
-            recent: Mutex::new(Recent {
+            recent: Mutex::new(RecentEntries {
                 entries: LruCache::new(RECENT),
                 changes: 0,
             }),
@@ -277,8 +277,8 @@ impl Index {
     }
 
     /// Enters a file, if `may` allows it of the one that is there.
-    pub(super) fn put(&self, entry: Entry, may: Option<MayReplace>) -> Result<Put, FileError> {
-        let own = Arc::new(Entering {
+    pub(super) fn put(&self, entry: Entry, may: Option<MayReplace>) -> Result<PutOutcome, FileError> {
+        let own = Arc::new(PendingEntry {
             entry,
             may,
             done: OnceLock::new(),
@@ -307,10 +307,10 @@ impl Index {
             let _ = entering.done.set(put);
         }
         // It was among them.
-        Ok(own.done.get().copied().unwrap_or(Put::Refused))
+        Ok(own.done.get().copied().unwrap_or(PutOutcome::Refused))
     }
 
-    fn enter(&self, all: &[Arc<Entering>]) -> Result<Vec<Put>, FileError> {
+    fn enter(&self, all: &[Arc<PendingEntry>]) -> Result<Vec<PutOutcome>, FileError> {
         let written = self.file.write(|transaction| {
             let mut table = transaction.open_table(FILES)?;
             let mut usage = transaction.open_table(USAGE)?;
@@ -327,7 +327,7 @@ impl Index {
                     let there = there.transpose().map_err(WorkError::Own)?;
                     let again = there.as_ref().is_some_and(|there| there.content == entry.content);
                     if !again && !may(there.as_ref().map(|there| &there.blob)) {
-                        done.push(Put::Refused);
+                        done.push(PutOutcome::Refused);
                         continue;
                     }
                 }
@@ -343,9 +343,11 @@ impl Index {
                 now.bytes += entry.blob.size;
                 // One that is entered a second time, after an error, stands in its own place.
                 let content = before.map(|before| before.content);
-                done.push(Put::Done(content.filter(|content| *content != entry.content)));
+                done.push(PutOutcome::Done(
+                    content.filter(|content| *content != entry.content),
+                ));
             }
-            if done.iter().all(|put| matches!(put, Put::Refused)) {
+            if done.iter().all(|put| matches!(put, PutOutcome::Refused)) {
                 return Ok(Wrote::Unchanged(done));
             }
             keep_usage(&mut usage, now, &mut redo)?;

@@ -15,9 +15,9 @@ pub(super) const BESIDE: usize = 128;
 /// Of those that come when there is no room, one in so many is kept.
 const ADMITTED: usize = 8;
 
-pub(super) struct SmallContents(Mutex<Kept>);
+pub(super) struct SmallContents(Mutex<ContentCache>);
 
-struct Kept {
+struct ContentCache {
     contents: LruCache<ContentId, Bytes>,
     bytes: usize,
     room: usize,
@@ -33,7 +33,7 @@ impl Default for SmallContents {
 
 impl SmallContents {
     fn of(room: usize) -> Self {
-        Self(Mutex::new(Kept {
+        Self(Mutex::new(ContentCache {
             contents: LruCache::unbounded(),
             bytes: 0,
             room,

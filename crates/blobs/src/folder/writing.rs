@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     Inner,
     etag::EtagDigest,
-    index::{ContentId, Entry, Put, lock},
+    index::{ContentId, Entry, PutOutcome, lock},
     sync_folder,
 };
 use crate::{Blob, BlobError, BoxFuture, MayReplace, NewBlob, Reservation, Result, Writing, now};
@@ -48,7 +48,7 @@ enum State {
     Unwritten(Reservation),
     /// What came before is on its way.
     Busy {
-        writing: JoinHandle<Result<Coming>>,
+        writing: JoinHandle<Result<UnfinishedContent>>,
         /// Beside it, since it takes longer.
         hashing: Hashing,
     },
@@ -57,7 +57,7 @@ enum State {
 }
 
 /// A content on its way.
-struct Coming {
+struct UnfinishedContent {
     id: ContentId,
     file: File,
     size: u64,
@@ -91,7 +91,7 @@ impl Place {
     }
 }
 
-impl Coming {
+impl UnfinishedContent {
     fn begin(reservation: Reservation, inner: &Inner) -> Result<Self> {
         let id = ContentId::new();
         let path = inner.coming(id);
@@ -239,7 +239,8 @@ impl ToDisk {
         let (to_write, to_hash) = (Arc::clone(&pieces), pieces);
         let (writing, hashing) = match std::mem::replace(&mut self.state, State::Failed) {
             State::Unwritten(reservation) => {
-                let begin = move || Coming::begin(reservation, &inner)?.take(&to_write, &inner, &path);
+                let begin =
+                    move || UnfinishedContent::begin(reservation, &inner)?.take(&to_write, &inner, &path);
                 (tokio::task::spawn_blocking(begin), Hashing::default())
             }
             State::Busy { writing, hashing } => {
@@ -256,7 +257,7 @@ impl ToDisk {
     }
 
     /// Begins to sync what is written, where that is much and nothing is being synced.
-    async fn sync_early(&mut self, coming: &mut Coming) -> Result<()> {
+    async fn sync_early(&mut self, coming: &mut UnfinishedContent) -> Result<()> {
         let is_syncing = self.early.as_ref().is_some_and(|early| !early.is_finished());
         if coming.unsynced < EARLY || is_syncing {
             return Ok(());
@@ -293,7 +294,7 @@ impl ToDisk {
         let done = tokio::task::spawn_blocking(move || {
             let coming = match begun {
                 Ok(coming) => coming,
-                Err(reservation) => Coming::begin_in_place(reservation, &inner)?,
+                Err(reservation) => UnfinishedContent::begin_in_place(reservation, &inner)?,
             };
             let coming = coming.take(&gathered, &inner, &new.path)?;
             let digest = hash(digest, &gathered);
@@ -337,7 +338,7 @@ impl Inner {
     /// Puts a content where it belongs, and enters it if it may be.
     fn settle(
         &self,
-        coming: Coming,
+        coming: UnfinishedContent,
         digest: EtagDigest,
         new: NewBlob,
         may: Option<MayReplace>,
@@ -368,11 +369,11 @@ impl Inner {
         let blob = entry.blob.clone();
         let content = entry.content;
         match self.index.put(entry, may)? {
-            Put::Done(before) => {
+            PutOutcome::Done(before) => {
                 before.into_iter().for_each(|content| self.drop_content(content));
                 Ok(Some(blob))
             }
-            Put::Refused => {
+            PutOutcome::Refused => {
                 self.drop_content(content);
                 Ok(None)
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use blobs::{
-    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, MayReplace, NewBlob, Opened, Reading, Result,
+    Blob, BlobError, Blobs, BoxFuture, ListBounds, ListEntry, MayReplace, NewBlob, OpenBlob, Reading, Result,
     Usage, Writing,
 };
 use bytes::Bytes;
@@ -110,13 +110,13 @@ impl Blobs for Remote {
         Box::pin(async { Ok(Box::new(writing) as Box<dyn Writing>) })
     }
 
-    fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<Opened>>> {
+    fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, Result<Option<OpenBlob>>> {
         Box::pin(async move {
             let Some(blob) = self.look(path).await? else {
                 return Ok(None);
             };
             let request = self.ask(Method::GET, "/content", &[("path", path.as_str())]);
-            Ok(Some(Opened {
+            Ok(Some(OpenBlob {
                 blob,
                 content: Box::new(FromRemote::Asked(request.timeout(WITHIN))),
             }))

@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Body;
 use tokio::time::Instant;
 
-use super::refusal::Refused;
+use super::refusal::FileRefusal;
 
 /// How long a file may take to come, whatever its size...
 const UPLOAD_BASE: Duration = Duration::from_secs(60);
@@ -32,13 +32,13 @@ const FORM_PIECE: usize = 64 << 10;
 const FORM_HEAD: usize = 1 << 20;
 
 /// A body on its way, within its time.
-pub(super) struct Coming<B> {
+pub(super) struct UploadBody<B> {
     pub(super) body: B,
     since: Instant,
     read: u64,
 }
 
-impl<B> Coming<B>
+impl<B> UploadBody<B>
 where
     B: Body<Data = Bytes> + Send + Unpin,
     B::Error: Error + Send + Sync,
@@ -52,13 +52,13 @@ where
     }
 
     /// The next bytes; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refused> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FileRefusal> {
         let within = UPLOAD_BASE + Duration::from_secs(self.read / UPLOAD_LEAST);
         let until = self.since + within;
         loop {
             let frame = tokio::time::timeout_at(until, self.body.frame()).await;
             let frame = frame.map_err(|_| {
-                Refused::new(
+                FileRefusal::new(
                     StorageRefusal::Incomplete,
                     format_args!(
                         "{} bytes came in {} seconds, and then no more",
@@ -69,7 +69,7 @@ where
             })?;
             match frame {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(Refused::new(StorageRefusal::Incomplete, error)),
+                Some(Err(error)) => return Err(FileRefusal::new(StorageRefusal::Incomplete, error)),
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
                         self.read += bytes.len() as u64;
@@ -84,16 +84,16 @@ where
     pub(super) fn stream(
         &mut self,
         unread: Arc<AtomicUsize>,
-    ) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
+    ) -> impl Stream<Item = Result<Bytes, FormError>> + Send {
         stream::try_unfold((self, unread), |(coming, unread)| async move {
             // It takes whatever is there, before it looks at any of it.
             if unread.load(Ordering::Relaxed) > FORM_PIECE {
                 tokio::task::yield_now().await;
             }
-            let bytes = coming.next().await.map_err(|refused| Broken(refused.why))?;
+            let bytes = coming.next().await.map_err(|refused| FormError(refused.why))?;
             let length = bytes.as_ref().map_or(0, Bytes::len);
             if unread.fetch_add(length, Ordering::Relaxed) > FORM_HEAD {
-                return Err(Broken(format!(
+                return Err(FormError(format!(
                     "no part of the form begins within {FORM_HEAD} bytes"
                 )));
             }
@@ -124,4 +124,4 @@ where
 /// A body that broke off inside a form.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Broken(String);
+pub(super) struct FormError(String);

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use blobs::{Blob, BlobError, Blobs, Opened, Reading};
+use blobs::{Blob, BlobError, Blobs, OpenBlob, Reading};
 use bytes::Bytes;
 use files::{Entity, FileHead, Part, Showing, TELLING, is_text, showing, shown_type};
 use futures_util::stream;
@@ -26,7 +26,7 @@ const NOTHING_RUNS: &str =
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_');
 
 /// A file, or what was asked of it. Its first bytes are read before anything is answered: a place that fails can still say so then.
-pub(super) async fn shown(
+pub(super) async fn file_response(
     blobs: &dyn Blobs,
     head: &Parts,
     blob: &Blob,
@@ -93,7 +93,7 @@ async fn beginning(blobs: &dyn Blobs, blob: &Blob) -> Result<Bytes, BlobError> {
     let Some(last) = blob.size.min(TELLING as u64).checked_sub(1) else {
         return Ok(Bytes::new());
     };
-    let Some(Opened {
+    let Some(OpenBlob {
         blob: there,
         mut content,
     }) = blobs.open(&blob.path).await?

@@ -11,14 +11,14 @@ use super::display::whole;
 use crate::CloudAnswerBody;
 
 /// Why a request at the door came to nothing: what the client is told, and what the log is.
-pub(super) struct Refused {
+pub(super) struct FileRefusal {
     pub(super) refusal: StorageRefusal,
     /// For the client, where that is more than every refusal of the kind says.
     pub(super) told: Option<String>,
     pub(super) why: String,
 }
 
-impl Refused {
+impl FileRefusal {
     pub(super) fn new(refusal: StorageRefusal, why: impl Display) -> Self {
         Self {
             refusal,
@@ -38,7 +38,7 @@ impl Refused {
     }
 }
 
-impl From<BlobError> for Refused {
+impl From<BlobError> for FileRefusal {
     fn from(error: BlobError) -> Self {
         Self::new(error.refusal(), with_causes(&error))
     }

@@ -1,6 +1,6 @@
 //! What is done with files for whoever asks, a client within what it may.
 
-use blobs::{Blob, BlobError, NewBlob, Opened, Removal};
+use blobs::{Blob, BlobError, NewBlob, OpenBlob, Removal};
 use bytes::Bytes;
 use causes::with_causes;
 use files::{CloudPath, FileIdError, StorageRefusal, path_of_platform_url};
@@ -12,7 +12,7 @@ use super::StorageAccess;
 use crate::CloudRequest;
 
 /// How often a file is judged anew that becomes another before it is removed.
-const ATTEMPTS: u32 = 10;
+const DELETE_ATTEMPTS: u32 = 10;
 
 impl StorageAccess {
     pub(super) async fn keep(&self, path: CloudPath, content: Bytes) -> Result<Blob, BlobError> {
@@ -123,7 +123,7 @@ impl StorageAccess {
 
     async fn delete_of_client(&self, id: &str, caller: &Caller) -> Result<(), Fault> {
         let path = self.storage.path(id)?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..DELETE_ATTEMPTS {
             let Some(blob) = self.blobs.look(&path).await? else {
                 return Err(Fault::Refused(StorageRefusal::NoFile));
             };
@@ -164,7 +164,7 @@ impl StorageAccess {
                 .map_err(FileIdError::from)
         };
         let (from, to) = (path(&copy.from)?, path(&copy.to)?);
-        let Some(Opened {
+        let Some(OpenBlob {
             blob: original,
             mut content,
         }) = self.blobs.open(&from).await?
@@ -334,7 +334,7 @@ mod tests {
             self.0.write(new)
         }
 
-        fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, blobs::Result<Option<Opened>>> {
+        fn open<'a>(&'a self, path: &'a CloudPath) -> BoxFuture<'a, blobs::Result<Option<OpenBlob>>> {
             self.0.open(path)
         }
 
