@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use blobs::{Blob, BlobError, Blobs, Folder, FolderOptions, ListBounds, ListEntry, NewBlob};
+use blobs::{Blob, Blobs, Folder, FolderOptions, ListBounds, ListEntry, NewBlob};
 use files::{CloudPath, FileId, Storage};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use project::Project;
@@ -26,7 +26,8 @@ use crate::{
     data::Keeping,
     escape,
     lang::{self, say, t},
-    operator, print, stack, storage, terminal,
+    operator::{self, Way},
+    print, stack, storage, terminal,
     unfinished::UnfinishedFile,
 };
 
@@ -89,29 +90,17 @@ impl Reach {
     }
 
     pub(crate) async fn blobs(project: &Project, keeping: Keeping) -> anyhow::Result<Arc<dyn Blobs>> {
-        // A bucket can be shared; a folder has one owner. A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever
-        // listens where it would is shown no secret before the folder has proved that somebody has it.
-        let shared = project.settings.storage.s3.is_some();
-        if !shared
-            && keeping == Keeping::InProject
-            && let Some(operator) = operator::running(project, keeping, remote::FILES).await?
-        {
-            return Ok(Arc::new(Remote(operator)));
+        let alone = storage::alone(project, keeping);
+        // A bucket can be shared; a folder has one owner.
+        if project.settings.storage.s3.is_some() {
+            return alone.await;
         }
-        let error = match storage::alone(project, keeping).await {
-            Ok(blobs) => return Ok(blobs),
-            Err(error) => error,
-        };
-        if !error
-            .downcast_ref::<BlobError>()
-            .is_some_and(BlobError::is_in_use)
-        {
-            return Err(error);
-        }
-        if let Some(operator) = operator::running(project, keeping, remote::FILES).await? {
-            return Ok(Arc::new(Remote(operator)));
-        }
-        Err(error.context(operator::end_that_one(project)))
+        Ok(
+            match operator::way(project, keeping, remote::FILES, alone).await? {
+                Way::Here(blobs) => blobs,
+                Way::There(operator) => Arc::new(Remote(operator)),
+            },
+        )
     }
 
     /// Goes to the files; `None` where there are none yet.

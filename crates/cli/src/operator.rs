@@ -1,6 +1,8 @@
 //! The operator's listener of a server that runs: the way of commands to what that server has open.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use blobs::BlobError;
+use database::FileError;
 use project::Project;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
@@ -58,8 +60,59 @@ pub(crate) async fn running(
     }
 }
 
+/// The way to what has one owner at a time.
+pub(crate) enum Way<T> {
+    /// The command has opened it.
+    Here(T),
+    /// A server that runs has it open.
+    There(Operator),
+}
+
+/// Goes to what `alone` opens, or to the server that has it open and answers for it at `path`.
+pub(crate) async fn way<T>(
+    project: &Project,
+    keeping: Keeping,
+    path: &str,
+    alone: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<Way<T>> {
+    // A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever listens where it would is shown no secret before the
+    // file has proved that somebody has it.
+    if keeping == Keeping::InProject
+        && let Some(operator) = running(project, keeping, path).await?
+    {
+        return Ok(Way::There(operator));
+    }
+    let error = match alone.await {
+        Ok(opened) => return Ok(Way::Here(opened)),
+        Err(error) => error,
+    };
+    let Some(place) = file_in_use(&error) else {
+        return Err(error);
+    };
+    if let Some(operator) = running(project, keeping, path).await? {
+        return Ok(Way::There(operator));
+    }
+    let mend = end_that_one(project);
+    bail!(say!(
+        "{place} is open in another process: {mend}",
+        "{place} 已被另一个进程打开：{mend}"
+    ));
+}
+
+/// The file that another process has open, where something failed by that.
+fn file_in_use(error: &anyhow::Error) -> Option<&str> {
+    let of_files = || match error.downcast_ref()? {
+        BlobError::Index(error) => Some(error),
+        _ => None,
+    };
+    match error.downcast_ref().or_else(of_files)? {
+        FileError::InUse { place, .. } => Some(place),
+        _ => None,
+    }
+}
+
 /// The mend where another process has what a command wants to open.
-pub(crate) fn end_that_one(project: &Project) -> &'static str {
+fn end_that_one(project: &Project) -> &'static str {
     match project.settings.operator.secret {
         Some(_) => t("end that one first", "请先结束那个进程"),
         None => t(

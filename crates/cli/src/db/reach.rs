@@ -2,10 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bson::{Document, RawDocumentBuf};
 use database::{
-    CollectionStatus, Database, DatabaseError, FileError, IndexSpec, WrittenIndex,
+    CollectionStatus, Database, DatabaseError, IndexSpec, WrittenIndex,
     exchange::{self, ConflictMode, DocumentPages, FileDocument, ImportReport, RefusedDocument},
 };
 use ejson::Style;
@@ -17,7 +17,7 @@ use crate::{
     args,
     data::{self, Keeping, UnmadeIndex},
     lang::{self, say},
-    operator::{self, Operator},
+    operator::{self, Operator, Way},
 };
 
 /// Where the listener has it.
@@ -70,23 +70,11 @@ impl Reach {
         keeping: Keeping,
         for_writing: bool,
     ) -> anyhow::Result<(Self, Vec<UnmadeIndex>)> {
-        // A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever listens where it would is shown no secret
-        // before the file has proved that somebody has it.
-        if keeping == Keeping::InProject
-            && let Some(operator) = operator::running(project, keeping, DATABASE).await?
-        {
-            return Ok((Self::There(DatabaseDoors(operator)), Vec::new()));
-        }
-        let error = match data::alone(project, keeping, for_writing).await {
-            Ok((database, unmade)) => return Ok((Self::Here(database), unmade)),
-            Err(error) => error,
-        };
-        if matches!(error.downcast_ref(), Some(FileError::InUse { .. }))
-            && let Some(operator) = operator::running(project, keeping, DATABASE).await?
-        {
-            return Ok((Self::There(DatabaseDoors(operator)), Vec::new()));
-        }
-        locked(project, error)
+        let alone = data::alone(project, keeping, for_writing);
+        Ok(match operator::way(project, keeping, DATABASE, alone).await? {
+            Way::Here((database, unmade)) => (Self::Here(database), unmade),
+            Way::There(operator) => (Self::There(DatabaseDoors(operator)), Vec::new()),
+        })
     }
 
     /// Goes to the database; `None` where there is none yet.
@@ -223,17 +211,6 @@ impl Reach {
             }
         }
     }
-}
-
-fn locked<T>(project: &Project, error: anyhow::Error) -> anyhow::Result<T> {
-    if let Some(FileError::InUse { place, .. }) = error.downcast_ref() {
-        let mend = operator::end_that_one(project);
-        bail!(say!(
-            "{place} is open in another process: {mend}",
-            "{place} 已被另一个进程打开：{mend}"
-        ));
-    }
-    Err(error)
 }
 
 /// Pages of an export.
