@@ -26,7 +26,9 @@ pub enum S3Error {
         cause: Cause,
     },
     /// It answered, and then no more.
-    #[error("{endpoint} began to answer, and then said nothing more")]
+    #[error(
+        "{endpoint} began to answer, and then said nothing more: see that nothing between it and this machine cuts connections off"
+    )]
     Silent {
         /// The server.
         endpoint: String,
@@ -73,13 +75,17 @@ pub enum S3Error {
         said: String,
     },
     /// This machine's clock is wrong.
-    #[error("this machine's clock and that of {endpoint} are too far apart for a signature")]
+    #[error(
+        "this machine's clock and that of {endpoint} are too far apart for a signature: set this machine's clock, best by NTP"
+    )]
     Clock {
         /// The server.
         endpoint: String,
     },
     /// It has too much to do.
-    #[error("{endpoint} has too much to do ({code})")]
+    #[error(
+        "{endpoint} has too much to do ({code}): try again later, and have its operator raise its limits if it stays so"
+    )]
     Overloaded {
         /// The server.
         endpoint: String,

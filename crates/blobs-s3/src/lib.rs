@@ -206,7 +206,7 @@ fn is_loopback(host: &str) -> bool {
 /// The key of a file.
 fn key(path: &CloudPath) -> Result<Path> {
     // A cloudPath has nothing in it that a key has not.
-    Path::parse(path.as_str()).map_err(BlobError::ended)
+    Path::parse(path.as_str()).map_err(BlobError::failed)
 }
 
 const OWNER: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("owner"));

@@ -70,7 +70,7 @@ impl FromS3 {
                 match broken {
                     Some(Err(error)) if self.failures > FAILURES => Err(self.gone(error)),
                     None if self.failures > FAILURES => {
-                        Err(BlobError::ended("the content of a file is shorter than it was"))
+                        Err(BlobError::failed("the content of a file is shorter than it was"))
                     }
                     _ => Ok(Some(Bytes::new())),
                 }

@@ -40,11 +40,11 @@ impl Inner {
                 let since = upload
                     .since
                     .parse::<jiff::Timestamp>()
-                    .map_err(BlobError::ended)?;
+                    .map_err(BlobError::failed)?;
                 if std::time::SystemTime::from(since) > before {
                     continue;
                 }
-                let key = Path::parse(&upload.key).map_err(BlobError::ended)?;
+                let key = Path::parse(&upload.key).map_err(BlobError::failed)?;
                 match self.store.abort_multipart(&key, &upload.id).await {
                     Ok(()) => swept += 1,
                     // It has ended in between.
@@ -78,7 +78,7 @@ impl Inner {
         if !status.is_success() {
             return Err(S3Error::refused(Some(status), &text, &self.place, None).into());
         }
-        read(&text).map_err(BlobError::ended)
+        read(&text).map_err(BlobError::failed)
     }
 }
 

@@ -259,7 +259,7 @@ impl ToS3 {
                 }
                 // It is there: a part has been sent.
                 let Some(parts) = &mut self.parts else {
-                    return Err(BlobError::ended("an upload in parts has no parts"));
+                    return Err(BlobError::failed("an upload in parts has no parts"));
                 };
                 parts.arrived().await?;
                 // What ends an upload in parts has no condition everywhere, and takes as long as one request does.
@@ -293,7 +293,7 @@ impl Parts {
     /// Waits until what is on its way has arrived.
     async fn arrived(&mut self) -> Result<()> {
         if let Some(sending) = self.sending.take() {
-            let sent = sending.await.map_err(BlobError::ended)?;
+            let sent = sending.await.map_err(BlobError::failed)?;
             self.sent.push(sent.map_err(|error| self.inner.error(error))?);
         }
         Ok(())
@@ -349,7 +349,7 @@ impl Writing for ToS3 {
         Box::pin(async move {
             let finished = self.end(None).await?;
             // Nobody was asked.
-            finished.ok_or_else(|| BlobError::ended("a file was refused its place by nobody"))
+            finished.ok_or_else(|| BlobError::failed("a file was refused its place by nobody"))
         })
     }
 

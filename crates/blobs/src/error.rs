@@ -71,9 +71,9 @@ impl BlobError {
         }
     }
 
-    /// Something that ended before its time.
+    /// Anything else that failed.
     #[must_use]
-    pub fn ended(error: impl Into<Cause>) -> Self {
+    pub fn failed(error: impl Into<Cause>) -> Self {
         Self::Failed(error.into())
     }
 

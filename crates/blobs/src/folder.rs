@@ -114,7 +114,7 @@ impl Folder {
     {
         let inner = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || work(&inner)).await;
-        done.unwrap_or_else(|ended| Err(BlobError::ended(ended)))
+        done.unwrap_or_else(|ended| Err(BlobError::failed(ended)))
     }
 }
 
@@ -334,7 +334,7 @@ impl Blobs for Folder {
                     Err(error) => return Err(BlobError::of_disk(error)),
                 }
             }
-            Err(BlobError::ended(format!(
+            Err(BlobError::failed(format!(
                 "the content of {path} is gone from the folder"
             )))
         }))

@@ -151,12 +151,14 @@ pub enum StorageRequestError {
     #[error("{0} is not a list")]
     NotAList(&'static str),
     /// An element of a list lacks something, or has it as another type.
-    #[error("{list}[{at}] is of another form")]
+    #[error("{list}[{at}] {fault}")]
     Element {
         /// The list's name.
         list: &'static str,
         /// The element's place in it.
         at: usize,
+        /// What is wrong with it: "has no src_path".
+        fault: &'static str,
     },
     /// Too many files.
     #[error("{0} files in one request, and there may be {MOST_FILES}")]
@@ -190,20 +192,21 @@ impl<'a> StorageRequest<'a> {
             },
             StorageAction::DownloadUrls => Self::DownloadUrls(each(envelope, "file_list", |file| {
                 let id = file.get("fileid").or_else(|| file.get("fileID")).unwrap_or(file);
-                Some(AskedUrl {
-                    file_id: id.as_str()?.to_owned(),
+                Ok(AskedUrl {
+                    file_id: id.as_str().ok_or("has no fileid")?.to_owned(),
                     max_age: file.get("max_age").and_then(seconds),
                 })
             })?),
             StorageAction::Delete => {
-                Self::Delete(each(envelope, "fileid_list", |id| Some(id.as_str()?.to_owned()))?)
+                let id = |id: &Value| Ok(id.as_str().ok_or("is not a string")?.to_owned());
+                Self::Delete(each(envelope, "fileid_list", id)?)
             }
             StorageAction::Copy => Self::Copy(each(envelope, "file_list", |file| {
-                let path = |name| Some(file.get(name)?.as_str()?.to_owned());
+                let path = |name| file.get(name)?.as_str().map(str::to_owned);
                 let is = |name, otherwise| file.get(name).and_then(Value::as_bool).unwrap_or(otherwise);
-                Some(AskedCopy {
-                    from: path("src_path")?,
-                    to: path("dst_path")?,
+                Ok(AskedCopy {
+                    from: path("src_path").ok_or("has no src_path")?,
+                    to: path("dst_path").ok_or("has no dst_path")?,
                     overwrite: is("overwrite", true),
                     remove_original: is("remove_original", false),
                 })
@@ -215,9 +218,10 @@ impl<'a> StorageRequest<'a> {
                     .or_else(|| envelope.text("uid"))
                     .unwrap_or_default(),
                 files: each(envelope, "fileList", |file| {
-                    let kind = file.get("type")?.as_str()?;
-                    Some(AskedAuthority {
-                        file: file.get("path")?.as_str()?.to_owned(),
+                    let text = |name| file.get(name).and_then(Value::as_str);
+                    let kind = text("type").ok_or("has no type")?;
+                    Ok(AskedAuthority {
+                        file: text("path").ok_or("has no path")?.to_owned(),
                         read: matches!(kind, "READ" | "READWRITE"),
                         write: matches!(kind, "WRITE" | "READWRITE"),
                     })
@@ -242,7 +246,7 @@ fn seconds(value: &Value) -> Option<u64> {
 fn each<T>(
     envelope: &Envelope<'_>,
     name: &'static str,
-    read: impl Fn(&Value) -> Option<T>,
+    read: impl Fn(&Value) -> Result<T, &'static str>,
 ) -> Result<Vec<T>, StorageRequestError> {
     let list = match envelope.get(name) {
         Some(FieldValue::Json(raw)) => serde_json::from_str(raw).ok(),
@@ -256,10 +260,13 @@ fn each<T>(
     if list.len() > MOST_FILES {
         return Err(StorageRequestError::TooMany(list.len()));
     }
-    let read = list
-        .iter()
-        .enumerate()
-        .map(|(at, element)| read(element).ok_or(StorageRequestError::Element { list: name, at }));
+    let read = list.iter().enumerate().map(|(at, element)| {
+        read(element).map_err(|fault| StorageRequestError::Element {
+            list: name,
+            at,
+            fault,
+        })
+    });
     read.collect()
 }
 
@@ -445,6 +452,25 @@ mod tests {
             (StorageAction::Upload, r#""path":"a""#),
         ] {
             assert!(read(action, fields).is_err(), "{fields}");
+        }
+        for (action, fields, text) in [
+            (
+                StorageAction::DownloadUrls,
+                r#""file_list":["a",{}]"#,
+                "file_list[1] has no fileid",
+            ),
+            (
+                StorageAction::Delete,
+                r#""fileid_list":["a",1]"#,
+                "fileid_list[1] is not a string",
+            ),
+            (
+                StorageAction::Copy,
+                r#""file_list":[{"src_path":"a"}]"#,
+                "file_list[0] has no dst_path",
+            ),
+        ] {
+            assert_eq!(read(action, fields).unwrap_err().to_string(), text);
         }
         let many = format!(r#""fileid_list":[{}]"#, vec!["\"a\""; 51].join(","));
         assert_eq!(

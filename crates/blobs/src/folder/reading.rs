@@ -147,7 +147,7 @@ impl Reading for FromDisk {
             };
             let (file, piece) = busy
                 .await
-                .map_err(BlobError::ended)?
+                .map_err(BlobError::failed)?
                 .map_err(BlobError::of_disk)?;
             let length = piece.len() as u64;
             if length == 0 {
@@ -166,5 +166,5 @@ impl Reading for FromDisk {
 }
 
 fn shorter() -> BlobError {
-    BlobError::ended("the content of a file is shorter than it was")
+    BlobError::failed("the content of a file is shorter than it was")
 }

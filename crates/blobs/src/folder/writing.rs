@@ -180,7 +180,7 @@ impl Hashing {
     /// Takes the next piece, once there is room for it.
     async fn take(&self, pieces: Arc<[Bytes]>) -> Result<()> {
         let room = Arc::clone(&self.room).acquire_owned();
-        let room = room.await.map_err(BlobError::ended)?;
+        let room = room.await.map_err(BlobError::failed)?;
         let mut queue = lock(&self.queue);
         queue.waiting.push_back((pieces, room));
         if !std::mem::replace(&mut queue.is_hashed, true) {
@@ -193,7 +193,7 @@ impl Hashing {
     /// What came of all of them.
     async fn digest(self) -> Result<EtagDigest> {
         let all = self.room.acquire_many(HASHED_AT_ONCE).await;
-        drop(all.map_err(BlobError::ended)?);
+        drop(all.map_err(BlobError::failed)?);
         Ok(std::mem::take(&mut lock(&self.queue).digest))
     }
 }
@@ -244,7 +244,7 @@ impl ToDisk {
                 (tokio::task::spawn_blocking(begin), Hashing::default())
             }
             State::Busy { writing, hashing } => {
-                let mut coming = writing.await.map_err(BlobError::ended)??;
+                let mut coming = writing.await.map_err(BlobError::failed)??;
                 self.sync_early(&mut coming).await?;
                 let go_on = move || coming.take(&to_write, &inner, &path);
                 (tokio::task::spawn_blocking(go_on), hashing)
@@ -272,7 +272,10 @@ impl ToDisk {
     /// Waits for what is being synced.
     async fn synced(&mut self) -> Result<()> {
         match self.early.take() {
-            Some(early) => early.await.map_err(BlobError::ended)?.map_err(BlobError::of_disk),
+            Some(early) => early
+                .await
+                .map_err(BlobError::failed)?
+                .map_err(BlobError::of_disk),
             None => Ok(()),
         }
     }
@@ -282,7 +285,7 @@ impl ToDisk {
         let (begun, digest) = match std::mem::replace(&mut self.state, State::Failed) {
             State::Unwritten(reservation) => (Err(reservation), EtagDigest::default()),
             State::Busy { writing, hashing } => {
-                let coming = writing.await.map_err(BlobError::ended)??;
+                let coming = writing.await.map_err(BlobError::failed)??;
                 (Ok(coming), hashing.digest().await?)
             }
             State::Failed => return Err(written_on()),
@@ -301,12 +304,12 @@ impl ToDisk {
             drop(gathered);
             inner.settle(coming, digest, new, may)
         });
-        done.await.map_err(BlobError::ended)?
+        done.await.map_err(BlobError::failed)?
     }
 }
 
 fn written_on() -> BlobError {
-    BlobError::ended("a file was written on after an error")
+    BlobError::failed("a file was written on after an error")
 }
 
 impl Writing for ToDisk {
@@ -325,7 +328,7 @@ impl Writing for ToDisk {
         Box::pin(async move {
             let finished = self.end(None).await?;
             // Nobody was asked.
-            finished.ok_or_else(|| BlobError::ended("a file was refused its place by nobody"))
+            finished.ok_or_else(|| BlobError::failed("a file was refused its place by nobody"))
         })
     }
 

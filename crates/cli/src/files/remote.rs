@@ -60,7 +60,7 @@ fn entry_of(listed: &Value) -> Result<ListEntry> {
     let text = |name: &str| listed[name].as_str().unwrap_or_default().to_owned();
     let modified = listed["modified"].as_u64().unwrap_or_default();
     Ok(ListEntry::File(Blob {
-        path: text("path").parse().map_err(BlobError::ended)?,
+        path: text("path").parse().map_err(BlobError::failed)?,
         size: listed["size"].as_u64().unwrap_or_default(),
         etag: text("etag"),
         content_type: listed["type"].as_str().map(str::to_owned),
@@ -80,7 +80,7 @@ async fn sound(reply: Result<Response, reqwest::Error>) -> Result<Response> {
     let message = text
         .split_once("<Message>")
         .and_then(|(_, rest)| rest.split_once("</Message>"));
-    Err(BlobError::ended(match message {
+    Err(BlobError::failed(match message {
         Some((message, _)) => message.to_owned(),
         None => format!("the operator's listener answered {status}"),
     }))
@@ -191,8 +191,8 @@ impl ToRemote {
     /// What was answered.
     async fn answer(&mut self) -> Result<()> {
         match self.sending.take() {
-            Some(sending) => sound(sending.await.map_err(BlobError::ended)?).await.map(drop),
-            None => Err(BlobError::ended("a file was written on after an error")),
+            Some(sending) => sound(sending.await.map_err(BlobError::failed)?).await.map(drop),
+            None => Err(BlobError::failed("a file was written on after an error")),
         }
     }
 }
@@ -208,7 +208,7 @@ impl Writing for ToRemote {
             }
             // Nobody takes it any more: there is an answer already.
             self.answer().await?;
-            Err(BlobError::ended("the server did not wait for the whole file"))
+            Err(BlobError::failed("the server did not wait for the whole file"))
         })
     }
 
@@ -229,7 +229,7 @@ impl Writing for ToRemote {
 
     fn finish_if(self: Box<Self>, _: MayReplace) -> BoxFuture<'static, Result<Option<Blob>>> {
         Box::pin(async {
-            Err(BlobError::ended(
+            Err(BlobError::failed(
                 "the operator's listener judges nothing of what it replaces",
             ))
         })
