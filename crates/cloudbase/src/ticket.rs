@@ -70,6 +70,9 @@ pub enum TicketError {
     /// Its time is over, or has not come.
     #[error("it has expired, or the clocks of the two servers differ by more than five minutes")]
     Time,
+    /// The session that it allows is over (`expire`).
+    #[error("the session that it allows has ended (its `expire` is over)")]
+    SessionOver,
     /// Its user's id is none.
     #[error("its uid is not 4 to 32 of letters, digits and _-#@~=*(){{}}[]:.,<>+")]
     Uid,
@@ -136,22 +139,32 @@ impl TicketKeys {
             .verify(signed.as_bytes(), &decode(signature)?)
             .map_err(|_| TicketError::Signature(key_id.to_owned()))?;
         let claims: Claims = serde_json::from_slice(&decode(claims)?).map_err(|_| TicketError::Form)?;
-        if claims.env != env {
-            return Err(TicketError::Environment(claims.env));
+        claims.judge(key_id, env, now)
+    }
+}
+
+impl Claims {
+    fn judge(self, key_id: &str, env: &str, now: u64) -> Result<Ticket, TicketError> {
+        if self.env != env {
+            return Err(TicketError::Environment(self.env));
         }
-        let (made, ends) = (milliseconds(claims.iat), milliseconds(claims.exp));
+        let (made, ends) = (milliseconds(self.iat), milliseconds(self.exp));
         let early = made > now.saturating_add(CLOCKS);
         if early || ends <= now || ends > made.saturating_add(LONGEST_LIFE) {
             return Err(TicketError::Time);
         }
-        if !is_custom_user_id(&claims.uid) {
+        let expire = self.expire.map(milliseconds);
+        if expire.is_some_and(|expire| expire <= now) {
+            return Err(TicketError::SessionOver);
+        }
+        if !is_custom_user_id(&self.uid) {
             return Err(TicketError::Uid);
         }
         Ok(Ticket {
-            uid: claims.uid,
+            uid: self.uid,
             key_id: key_id.to_owned(),
-            refresh: claims.refresh.map(|refresh| refresh as u64 / 1000),
-            expire: claims.expire.map(milliseconds),
+            refresh: self.refresh.map(|refresh| refresh as u64 / 1000),
+            expire,
         })
     }
 }

@@ -46,6 +46,23 @@ fn what_node_sdk_makes_is_taken_for_ten_minutes() {
 }
 
 #[test]
+fn a_ticket_of_a_session_that_is_over_lets_nobody_in() {
+    let judged = |expire: Value| {
+        let claims = serde_json::json!({
+            "env": "env-1", "iat": made_at(), "exp": made_at() + 10 * MINUTE, "uid": "alice-1", "expire": expire,
+        });
+        let claims: Claims = serde_json::from_value(claims).unwrap();
+        claims.judge("k1", "env-1", made_at() + MINUTE)
+    };
+    assert_eq!(judged(Value::Null).unwrap().expire, None);
+    let later = made_at() + 2 * MINUTE;
+    assert_eq!(judged(later.into()).unwrap().expire, Some(later));
+    for over in [made_at(), made_at() / 1000, made_at() + MINUTE] {
+        assert_eq!(judged(over.into()), Err(TicketError::SessionOver), "{over}");
+    }
+}
+
+#[test]
 fn what_another_key_or_for_another_environment_signed_is_refused() {
     let keys = keys("keys").unwrap();
     let verify = |ticket: &str| keys.verify(ticket, "env-1", made_at()).unwrap_err();
