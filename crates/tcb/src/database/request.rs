@@ -1,7 +1,7 @@
 //! Requests of any SDK as one operation: what is missing gets the service's defaults, what is too large its bounds, and a server's date
 //! the time of the request.
 
-use bson::{Bson, DateTime, Document};
+use bson::{Bson, DateTime, Document, Regex};
 
 use super::{DatabaseAction, DatabaseRefusal, place, plain};
 use crate::{Envelope, FieldValue};
@@ -227,6 +227,7 @@ impl Fields<'_> {
     fn update(&self, action: DatabaseAction) -> Result<DatabaseOperation, DatabaseRefusal> {
         let data = self
             .document("data")?
+            .map(with_patterns)
             .ok_or_else(|| malformed("data is missing"))?;
         // Only `doc().set()` says `merge: false`, and in a transaction `upsert`.
         let replaces = match self.flag("merge")? {
@@ -318,7 +319,16 @@ impl Fields<'_> {
                     let (Some(field), Some(direction)) = (field, direction) else {
                         return Err(malformed("order must be a list of {field, direction}"));
                     };
-                    order.insert(field, if direction == "desc" { -1 } else { 1 });
+                    let direction = match direction {
+                        "asc" => 1,
+                        "desc" => -1,
+                        other => {
+                            return Err(malformed(format!(
+                                "a direction of order is \"asc\" or \"desc\", and not {other:?}"
+                            )));
+                        }
+                    };
+                    order.insert(field, direction);
                 }
                 order
             }
@@ -330,6 +340,7 @@ impl Fields<'_> {
     fn new_document(&self) -> Result<Document, DatabaseRefusal> {
         // `add({})` sends null.
         self.document("data")?
+            .map(with_patterns)
             .ok_or_else(|| malformed("data must be an object: add({data: {…}})"))
     }
 
@@ -348,7 +359,7 @@ impl Fields<'_> {
         texts
             .iter()
             .map(|text| match server_dates(self.extended(text, name)?, self.now) {
-                Bson::Document(document) => Ok(document),
+                Bson::Document(document) => Ok(with_patterns(document)),
                 _ => Err(wrong()),
             })
             .collect()
@@ -443,6 +454,37 @@ pub(super) fn server_dates(value: Bson, now: DateTime) -> Bson {
         }
         value => value,
     }
+}
+
+/// Makes regular expressions of what SDKs write for them in the older dialects: `{"$regex": "x", "$options": "gi"}`. In a document that is
+/// kept it is nothing else; and what an update finds by it, it finds by the other too.
+fn with_patterns(mut document: Document) -> Document {
+    document.iter_mut().for_each(|(_, value)| make_patterns(value));
+    document
+}
+
+fn make_patterns(value: &mut Bson) {
+    match value {
+        Bson::Document(document) => match pattern(document) {
+            Some(regex) => *value = Bson::RegularExpression(regex),
+            None => document.iter_mut().for_each(|(_, value)| make_patterns(value)),
+        },
+        Bson::Array(values) => values.iter_mut().for_each(make_patterns),
+        _ => {}
+    }
+}
+
+fn pattern(document: &Document) -> Option<Regex> {
+    let text = |name| document.get_str(name).ok();
+    let (pattern, options) = (text("$regex")?, text("$options")?);
+    let mut flags: Vec<char> = options.chars().collect();
+    // BSON has them in this order.
+    flags.sort_unstable();
+    let flags: String = flags.into_iter().collect();
+    (document.len() == 2).then_some(Regex {
+        pattern: pattern.try_into().ok()?,
+        options: flags.try_into().ok()?,
+    })
 }
 
 /// Whether what `$date` stands for is the server's time, and no time that cannot be read.

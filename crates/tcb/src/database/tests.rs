@@ -1,7 +1,7 @@
 //! Requests as the SDKs send them, and the answers that they read.
 #![allow(clippy::unwrap_used)]
 
-use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
+use bson::{Bson, DateTime, Document, RawDocumentBuf, Regex, doc};
 use serde_json::{Value, json};
 
 use super::*;
@@ -112,6 +112,45 @@ fn flags_that_decide_nothing_are_passed_over() {
         panic!("{pipeline:?}")
     };
     assert_eq!(regex.options.as_str(), "m");
+}
+
+#[test]
+fn a_regular_expression_that_is_kept_is_one_whatever_its_flags() {
+    let regex = |flags: &str| {
+        Bson::RegularExpression(Regex {
+            pattern: "x".try_into().unwrap(),
+            options: flags.try_into().unwrap(),
+        })
+    };
+    let data = json!({"a": {"$regex": "x", "$options": "ig"}, "b": [{"c": {"$options": "i", "$regex": "x"}}], "d": {"$regex": "x"}});
+    let kept = doc! {"a": regex("gi"), "b": [{"c": regex("i")}], "d": {"$regex": "x"}};
+    for written in [json!(data.to_string()), data.clone()] {
+        let added =
+            operation(&json!({"action": "database.addDocument", "collectionName": "c", "data": written}));
+        assert_eq!(added, DatabaseOperation::Insert(vec![kept.clone()]));
+        let set = operation(&json!({
+            "action": "database.updateDocument", "collectionName": "c", "query": {}, "data": {"$set": data}, "merge": true,
+        }));
+        let DatabaseOperation::Update {
+            change: Change::Operators(operators),
+            ..
+        } = set
+        else {
+            panic!("{set:?}")
+        };
+        assert_eq!(operators, doc! {"$set": kept.clone()});
+    }
+}
+
+#[test]
+fn a_direction_that_is_none_is_refused() {
+    for direction in [json!("descending"), json!("DESC"), json!(-1), Value::Null] {
+        let refused = read(&json!({
+            "action": "database.queryDocument", "collectionName": "c", "query": {},
+            "order": [{"field": "n", "direction": direction}],
+        }));
+        assert!(refused.is_err(), "{direction}");
+    }
 }
 
 #[test]
