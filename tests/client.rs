@@ -67,7 +67,7 @@ fn it_reads_and_writes_documents_and_files() {
     passes(
         &mut exec(&client().join("test/documents")),
         "documents.test.mjs",
-        11,
+        12,
     );
 }
 
@@ -78,7 +78,7 @@ fn it_watches_documents() {
 
 #[test]
 fn it_keeps_its_socket_for_minutes_and_over_bad_lines() {
-    passes(&mut Command::new("node"), "sockets.test.mjs", 6);
+    passes(&mut Command::new("node"), "sockets.test.mjs", 7);
 }
 
 #[test]

@@ -49,6 +49,65 @@ __export(index_exports, {
 });
 module.exports = __toCommonJS(index_exports);
 
+// src/failure.mjs
+function failure(errMsg, more) {
+  return Object.assign(new Error(errMsg), { errCode: -1, errMsg }, more);
+}
+var kind = (value) => Array.isArray(value) ? "array" : value === null ? "null" : typeof value;
+function circular() {
+  const errMsg = "-402001 circular reference. the data refers to itself: send what it refers to by its _id";
+  return failure(errMsg, { errCode: -402001 });
+}
+function failed(api, cause) {
+  if (Object(cause).code && !(cause instanceof Error)) return refused(api, cause);
+  const { errCode = -1, errMsg: text3, message, requestID } = Object(cause);
+  const errMsg = `${api}:fail ${text3 || message || cause}`;
+  const error = new Error(`errCode: ${errCode}  | errMsg: ${errMsg}`);
+  return Object.assign(error, { errCode, errMsg }, requestID && { requestID });
+}
+function notCalled(cause) {
+  const api = "cloud.callFunction";
+  const { errCode, errMsg: text3, requestID } = Object(cause);
+  if (!(errCode <= -5e5)) return failed(api, cause);
+  const [known, link] = CALLS[errCode] || [textOf(errCode)];
+  const more = link ? ` 更多错误信息请访问：https://docs.cloudbase.net/error-code/basic/${link}` : "";
+  const errMsg = `${api}:fail Error: errCode: ${errCode} ${known} | errMsg: ${text3}${more}`;
+  return Object.assign(new Error(errMsg), { errCode, errMsg }, requestID && { requestID });
+}
+var CALLS = {
+  "-501000": ["", "FUNCTION_NOT_FOUND"],
+  "-504001": ["functions request fail"],
+  "-504002": ["functions execute fail"],
+  "-504003": ["", "FUNCTIONS_TIME_LIMIT_EXCEEDED"],
+  "-604001": ["cloudfunction result size exceed limit (1MB)"]
+};
+var CODES = {
+  SYS_ERR: [-501001, "resource system error"],
+  SERVER_TIMEOUT: [-501002, "resource server timeout"],
+  EXCEED_REQUEST_LIMIT: [-501003, "exceed request limit"],
+  EXCEED_CONCURRENT_REQUEST_LIMIT: [-501004, "exceed concurrent request limit"],
+  INVALIID_ENV: [-501005, "invalid env"],
+  INVALID_PARAM: [-501007, "invalid parameters"],
+  DATABASE_REQUEST_FAILED: [-502001, "database request fail"],
+  DATABASE_PERMISSION_DENIED: [-502003, "database permission denied"],
+  DATABASE_COLLECTION_NOT_EXIST: [-502005, "database collection not exists"],
+  STORAGE_REQUEST_FAIL: [-503001, "storage request fail"],
+  STORAGE_EXCEED_AUTHORITY: [-503002, "storage permission denied"],
+  STORAGE_FILE_NONEXIST: [-503003, "storage file not exists"],
+  STORAGE_SIGN_PARAM_INVALID: [-503004, "storage invalid sign parameter"]
+};
+function textOf(number2) {
+  const code = Object.keys(CODES).find((code2) => CODES[code2][0] === number2);
+  return code ? CODES[code][1] : "";
+}
+var numberOf = (code) => (CODES[code] || CODES.SYS_ERR)[0];
+function refused(api, { code, message, requestId }) {
+  const [errCode, text3] = CODES[code] || CODES.SYS_ERR;
+  const error = new Error(`errCode: ${errCode} ${text3} | errMsg: ${message}`);
+  const errMsg = `${api}:fail ${errCode} ${text3}. ${message}`;
+  return Object.assign(error, { errCode, errMsg }, requestId && { requestID: requestId });
+}
+
 // src/geo.mjs
 var pair = (point2) => [point2.longitude, point2.latitude];
 var all = (of) => (parts) => parts.map(of);
@@ -133,16 +192,18 @@ var Special = class {
 };
 var MOST_INT = 2 ** 31;
 var MOST_LONG = 2 ** 63;
-function extended(value) {
+function extended(value, above = []) {
   if (typeof value === "number") return number(value);
   if (!value || typeof value !== "object") return value;
   if (value instanceof Date) return { $date: { $numberLong: String(value.getTime()) } };
   if (value instanceof RegExp) return regExp(value.source, value.flags);
-  if (value instanceof Special) return extended(value.json());
+  if (value instanceof Special) return extended(value.json(), above);
   if (isGeo(value)) return extended(value.toJSON());
-  if (Array.isArray(value)) return value.map(extended);
+  if (above.includes(value)) throw circular();
+  const within = [...above, value];
+  if (Array.isArray(value)) return value.map((item) => extended(item, within));
   const fields = {};
-  for (const key of Object.keys(value)) put(fields, key, extended(value[key]));
+  for (const key of Object.keys(value)) put(fields, key, extended(value[key], within));
   return fields;
 }
 var text = (value) => JSON.stringify(extended(value));
@@ -268,60 +329,6 @@ function serverDate({ offset = 0 } = {}) {
   return new Special(() => ({ $tcb_server_date: { offset } }));
 }
 
-// src/failure.mjs
-function failure(errMsg, more) {
-  return Object.assign(new Error(errMsg), { errCode: -1, errMsg }, more);
-}
-function failed(api, cause) {
-  if (Object(cause).code && !(cause instanceof Error)) return refused(api, cause);
-  const { errCode = -1, errMsg: text3, message, requestID } = Object(cause);
-  const errMsg = `${api}:fail ${text3 || message || cause}`;
-  const error = new Error(`errCode: ${errCode}  | errMsg: ${errMsg}`);
-  return Object.assign(error, { errCode, errMsg }, requestID && { requestID });
-}
-function notCalled(cause) {
-  const api = "cloud.callFunction";
-  const { errCode, errMsg: text3, requestID } = Object(cause);
-  if (!(errCode <= -5e5)) return failed(api, cause);
-  const [known, link] = CALLS[errCode] || [textOf(errCode)];
-  const more = link ? ` 更多错误信息请访问：https://docs.cloudbase.net/error-code/basic/${link}` : "";
-  const errMsg = `${api}:fail Error: errCode: ${errCode} ${known} | errMsg: ${text3}${more}`;
-  return Object.assign(new Error(errMsg), { errCode, errMsg }, requestID && { requestID });
-}
-var CALLS = {
-  "-501000": ["", "FUNCTION_NOT_FOUND"],
-  "-504001": ["functions request fail"],
-  "-504002": ["functions execute fail"],
-  "-504003": ["", "FUNCTIONS_TIME_LIMIT_EXCEEDED"],
-  "-604001": ["cloudfunction result size exceed limit (1MB)"]
-};
-var CODES = {
-  SYS_ERR: [-501001, "resource system error"],
-  SERVER_TIMEOUT: [-501002, "resource server timeout"],
-  EXCEED_REQUEST_LIMIT: [-501003, "exceed request limit"],
-  EXCEED_CONCURRENT_REQUEST_LIMIT: [-501004, "exceed concurrent request limit"],
-  INVALIID_ENV: [-501005, "invalid env"],
-  INVALID_PARAM: [-501007, "invalid parameters"],
-  DATABASE_REQUEST_FAILED: [-502001, "database request fail"],
-  DATABASE_PERMISSION_DENIED: [-502003, "database permission denied"],
-  DATABASE_COLLECTION_NOT_EXIST: [-502005, "database collection not exists"],
-  STORAGE_REQUEST_FAIL: [-503001, "storage request fail"],
-  STORAGE_EXCEED_AUTHORITY: [-503002, "storage permission denied"],
-  STORAGE_FILE_NONEXIST: [-503003, "storage file not exists"],
-  STORAGE_SIGN_PARAM_INVALID: [-503004, "storage invalid sign parameter"]
-};
-function textOf(number2) {
-  const code = Object.keys(CODES).find((code2) => CODES[code2][0] === number2);
-  return code ? CODES[code][1] : "";
-}
-var numberOf = (code) => (CODES[code] || CODES.SYS_ERR)[0];
-function refused(api, { code, message, requestId }) {
-  const [errCode, text3] = CODES[code] || CODES.SYS_ERR;
-  const error = new Error(`errCode: ${errCode} ${text3} | errMsg: ${message}`);
-  const errMsg = `${api}:fail ${errCode} ${text3}. ${message}`;
-  return Object.assign(error, { errCode, errMsg }, requestId && { requestID: requestId });
-}
-
 // src/serialize.mjs
 var isObject = (value) => Object.prototype.toString.call(value) === "[object Object]";
 var isLeaf = (value) => !isObject(value) || value instanceof Special || isGeo(value);
@@ -334,7 +341,7 @@ function flat(object, above = [object]) {
       put(fields, key, value);
       continue;
     }
-    if (above.includes(value)) throw new Error("Cannot convert circular structure to JSON");
+    if (above.includes(value)) throw circular();
     const raw = {};
     const inner = flat(value, [...above, value]);
     for (const name of Object.keys(inner)) {
@@ -505,7 +512,7 @@ var Sockets = class {
     if (!this.watches.size) return;
     this.tries += 1;
     if (error && error.code === CROWDED) this.tries = Math.max(this.tries, UNSTEADY + 1);
-    if (this.tries > TRIES) {
+    if (this.tries > TRIES || error && error.isFinal) {
       this.tries = 0;
       for (const watch2 of [...this.watches.values()]) {
         watch2.end(
@@ -654,7 +661,11 @@ function byWx(url, { opened, heard, lost }, wx2) {
   return { send: (data) => task.send({ data }), close: (code) => task.close({ code }) };
 }
 function byWebSocket(url, { opened, heard, lost }) {
-  if (typeof WebSocket !== "function") throw failure("there is neither wx.connectSocket nor WebSocket here");
+  if (typeof WebSocket !== "function")
+    throw failure(
+      "there is neither wx.connectSocket nor WebSocket here: in Node before 22, globalThis.WebSocket = require('ws')",
+      { isFinal: true }
+    );
   const socket = new WebSocket(url);
   socket.onopen = opened;
   socket.onmessage = ({ data }) => heard(data);
@@ -814,10 +825,11 @@ var Document = class _Document {
   set(options) {
     return this.call("set", options, async (api) => {
       const given = changed(api, options);
+      const replacement = text(given);
       if (hasChange(given)) {
         throw refused(api, { code: "DATABASE_REQUEST_FAILED", message: "update operator complicit" });
       }
-      const { data } = await this.write({ data: text(given), merge: false, upsert: true });
+      const { data } = await this.write({ data: replacement, merge: false, upsert: true });
       const created = data.upsert_id !== void 0;
       return { _id: this._id, stats: { updated: data.updated, created: Number(created) } };
     });
@@ -906,7 +918,6 @@ function dataOf(options) {
   if (!isObject(data)) throw failure(`parameter.data should be object instead of ${kind(data)};`);
   return data;
 }
-var kind = (value) => Array.isArray(value) ? "array" : value === null ? "null" : typeof value;
 function changed(api, options) {
   const data = dataOf(options);
   if (!Object.keys(data).length) throw failure("options.data must not be empty");
@@ -1109,9 +1120,12 @@ function files(cloud) {
     return { statusCode: reply.status, data: await reply.text() };
   };
   const urls = async (fileList) => {
-    const file_list = list2(fileList).map(
-      (file) => file && file.fileID !== void 0 ? { fileid: file.fileID, max_age: file.maxAge } : { fileid: file }
-    );
+    const file_list = list2(fileList).map((file, at) => {
+      const isNamed = kind(file) === "object";
+      const name = `fileList[${at}]${isNamed ? ".fileID" : ""}`;
+      const fileid = text2(name, isNamed ? file.fileID : file);
+      return isNamed ? { fileid, max_age: file.maxAge } : { fileid };
+    });
     const { download_list } = await ask("batchGetDownloadUrl", { file_list });
     return download_list.map(
       ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: told(code, message), code }
@@ -1151,7 +1165,8 @@ function files(cloud) {
       })
     })),
     deleteFile: api("deleteFile", async ({ fileList }) => {
-      const { delete_list } = await ask("batchDeleteFile", { fileid_list: list2(fileList) });
+      const fileid_list = list2(fileList).map((id, at) => text2(`fileList[${at}]`, id));
+      const { delete_list } = await ask("batchDeleteFile", { fileid_list });
       const item = ({ fileID, code, message }) => code === "SUCCESS" ? { fileID, status: 0, errMsg: "ok" } : { fileID, status: numberOf(code), errMsg: told(code, message) };
       return { fileList: delete_list.map(item) };
     })
@@ -1172,11 +1187,12 @@ function cloudUrl(endpoint, id) {
 }
 function text2(name, value) {
   if (typeof value !== "string")
-    throw failure(`parameter.${name} should be string instead of ${typeof value};`);
+    throw failure(`parameter.${name} should be string instead of ${kind(value)};`);
+  return value;
 }
 function list2(fileList) {
   if (!Array.isArray(fileList))
-    throw failure(`parameter.fileList should be array instead of ${typeof fileList};`);
+    throw failure(`parameter.fileList should be array instead of ${kind(fileList)};`);
   return fileList;
 }
 function bytes(content) {

@@ -49,6 +49,7 @@ CloudID.prototype.toJSON = function() {
 function failure(errMsg, more) {
   return Object.assign(new Error(errMsg), { errCode: -1, errMsg }, more);
 }
+var kind = (value) => Array.isArray(value) ? "array" : value === null ? "null" : typeof value;
 function failed(api, cause) {
   if (Object(cause).code && !(cause instanceof Error)) return refused(api, cause);
   const { errCode = -1, errMsg: text2, message, requestID } = Object(cause);
@@ -281,9 +282,12 @@ function files(cloud) {
     return { statusCode: reply.status, data: await reply.text() };
   };
   const urls = async (fileList) => {
-    const file_list = list(fileList).map(
-      (file) => file && file.fileID !== void 0 ? { fileid: file.fileID, max_age: file.maxAge } : { fileid: file }
-    );
+    const file_list = list(fileList).map((file, at) => {
+      const isNamed = kind(file) === "object";
+      const name = `fileList[${at}]${isNamed ? ".fileID" : ""}`;
+      const fileid = text(name, isNamed ? file.fileID : file);
+      return isNamed ? { fileid, max_age: file.maxAge } : { fileid };
+    });
     const { download_list } = await ask("batchGetDownloadUrl", { file_list });
     return download_list.map(
       ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: told(code, message), code }
@@ -323,7 +327,8 @@ function files(cloud) {
       })
     })),
     deleteFile: api("deleteFile", async ({ fileList }) => {
-      const { delete_list } = await ask("batchDeleteFile", { fileid_list: list(fileList) });
+      const fileid_list = list(fileList).map((id, at) => text(`fileList[${at}]`, id));
+      const { delete_list } = await ask("batchDeleteFile", { fileid_list });
       const item = ({ fileID, code, message }) => code === "SUCCESS" ? { fileID, status: 0, errMsg: "ok" } : { fileID, status: numberOf(code), errMsg: told(code, message) };
       return { fileList: delete_list.map(item) };
     })
@@ -344,11 +349,12 @@ function cloudUrl(endpoint, id) {
 }
 function text(name, value) {
   if (typeof value !== "string")
-    throw failure(`parameter.${name} should be string instead of ${typeof value};`);
+    throw failure(`parameter.${name} should be string instead of ${kind(value)};`);
+  return value;
 }
 function list(fileList) {
   if (!Array.isArray(fileList))
-    throw failure(`parameter.fileList should be array instead of ${typeof fileList};`);
+    throw failure(`parameter.fileList should be array instead of ${kind(fileList)};`);
   return fileList;
 }
 function bytes(content) {

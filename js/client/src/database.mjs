@@ -2,7 +2,7 @@
 
 import { command, DbRegExp, serverDate } from './command.mjs'
 import { parse, text } from './ejson.mjs'
-import { failed, failure, refused } from './failure.mjs'
+import { failed, failure, kind, refused } from './failure.mjs'
 import { Geo } from './geo.mjs'
 import { hasChange, isObject, query, update } from './serialize.mjs'
 import { settle } from './settle.mjs'
@@ -158,10 +158,11 @@ class Document {
   set(options) {
     return this.call('set', options, async (api) => {
       const given = changed(api, options)
+      const replacement = text(given)
       if (hasChange(given)) {
         throw refused(api, { code: 'DATABASE_REQUEST_FAILED', message: 'update operator complicit' })
       }
-      const { data } = await this.write({ data: text(given), merge: false, upsert: true })
+      const { data } = await this.write({ data: replacement, merge: false, upsert: true })
       const created = data.upsert_id !== undefined
       return { _id: this._id, stats: { updated: data.updated, created: Number(created) } }
     })
@@ -265,8 +266,6 @@ function dataOf(options) {
   if (!isObject(data)) throw failure(`parameter.data should be object instead of ${kind(data)};`)
   return data
 }
-
-const kind = (value) => (Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value)
 
 /** What a document is changed to. */
 function changed(api, options) {

@@ -1,5 +1,6 @@
 // Values as the server's database reads and writes them: canonical Extended JSON.
 
+import { circular } from './failure.mjs'
 import { isGeo, place } from './geo.mjs'
 
 /** Something that a value is written as, other than its fields. */
@@ -13,17 +14,19 @@ const MOST_INT = 2 ** 31
 /** What bounds an int64: a double at it is none. */
 const MOST_LONG = 2 ** 63
 
-/** What `JSON.stringify` makes the text of. What is undefined is left out. */
-export function extended(value) {
+/** What `JSON.stringify` makes the text of. What is undefined is left out. `above` is what the value stands in. */
+export function extended(value, above = []) {
   if (typeof value === 'number') return number(value)
   if (!value || typeof value !== 'object') return value
   if (value instanceof Date) return { $date: { $numberLong: String(value.getTime()) } }
   if (value instanceof RegExp) return regExp(value.source, value.flags)
-  if (value instanceof Special) return extended(value.json())
+  if (value instanceof Special) return extended(value.json(), above)
   if (isGeo(value)) return extended(value.toJSON())
-  if (Array.isArray(value)) return value.map(extended)
+  if (above.includes(value)) throw circular()
+  const within = [...above, value]
+  if (Array.isArray(value)) return value.map((item) => extended(item, within))
   const fields = {}
-  for (const key of Object.keys(value)) put(fields, key, extended(value[key]))
+  for (const key of Object.keys(value)) put(fields, key, extended(value[key], within))
   return fields
 }
 

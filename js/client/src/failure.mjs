@@ -3,6 +3,15 @@ export function failure(errMsg, more) {
   return Object.assign(new Error(errMsg), { errCode: -1, errMsg }, more)
 }
 
+/** What a value is called that is another than was wanted. */
+export const kind = (value) => (Array.isArray(value) ? 'array' : value === null ? 'null' : typeof value)
+
+/** Data that stands in itself: no text has it. */
+export function circular() {
+  const errMsg = '-402001 circular reference. the data refers to itself: send what it refers to by its _id'
+  return failure(errMsg, { errCode: -402001 })
+}
+
 /** What an API fails with, as programs read it. */
 export function failed(api, cause) {
   // What the server refuses; an error of the network has a code too.

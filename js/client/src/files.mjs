@@ -1,6 +1,6 @@
 // Files: `uploadFile`, `downloadFile`, `getTempFileURL`, `deleteFile`, `CDN`. Content goes straight to the server's address for it.
 
-import { failed, failure, numberOf } from './failure.mjs'
+import { failed, failure, kind, numberOf } from './failure.mjs'
 import { settle } from './settle.mjs'
 import { TIMEOUT } from './transport.mjs'
 
@@ -103,9 +103,12 @@ export function files(cloud) {
   }
 
   const urls = async (fileList) => {
-    const file_list = list(fileList).map((file) =>
-      file && file.fileID !== undefined ? { fileid: file.fileID, max_age: file.maxAge } : { fileid: file },
-    )
+    const file_list = list(fileList).map((file, at) => {
+      const isNamed = kind(file) === 'object'
+      const name = `fileList[${at}]${isNamed ? '.fileID' : ''}`
+      const fileid = text(name, isNamed ? file.fileID : file)
+      return isNamed ? { fileid, max_age: file.maxAge } : { fileid }
+    })
     const { download_list } = await ask('batchGetDownloadUrl', { file_list })
     return download_list.map(({ fileID, tempFileURL, maxAge, code, message }) =>
       code === 'SUCCESS'
@@ -151,7 +154,8 @@ export function files(cloud) {
       }),
     })),
     deleteFile: api('deleteFile', async ({ fileList }) => {
-      const { delete_list } = await ask('batchDeleteFile', { fileid_list: list(fileList) })
+      const fileid_list = list(fileList).map((id, at) => text(`fileList[${at}]`, id))
+      const { delete_list } = await ask('batchDeleteFile', { fileid_list })
       const item = ({ fileID, code, message }) =>
         code === 'SUCCESS'
           ? { fileID, status: 0, errMsg: 'ok' }
@@ -181,12 +185,13 @@ export function cloudUrl(endpoint, id) {
 
 function text(name, value) {
   if (typeof value !== 'string')
-    throw failure(`parameter.${name} should be string instead of ${typeof value};`)
+    throw failure(`parameter.${name} should be string instead of ${kind(value)};`)
+  return value
 }
 
 function list(fileList) {
   if (!Array.isArray(fileList))
-    throw failure(`parameter.fileList should be array instead of ${typeof fileList};`)
+    throw failure(`parameter.fileList should be array instead of ${kind(fileList)};`)
   return fileList
 }
 

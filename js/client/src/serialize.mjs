@@ -3,6 +3,7 @@
 
 import { Change, Condition } from './command.mjs'
 import { put, Special } from './ejson.mjs'
+import { circular } from './failure.mjs'
 import { isGeo } from './geo.mjs'
 
 export const isObject = (value) => Object.prototype.toString.call(value) === '[object Object]'
@@ -20,7 +21,7 @@ function flat(object, above = [object]) {
       put(fields, key, value)
       continue
     }
-    if (above.includes(value)) throw new Error('Cannot convert circular structure to JSON')
+    if (above.includes(value)) throw circular()
     const raw = {}
     const inner = flat(value, [...above, value])
     for (const name of Object.keys(inner)) {

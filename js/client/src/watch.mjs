@@ -118,7 +118,7 @@ class Sockets {
     if (!this.watches.size) return
     this.tries += 1
     if (error && error.code === CROWDED) this.tries = Math.max(this.tries, UNSTEADY + 1)
-    if (this.tries > TRIES) {
+    if (this.tries > TRIES || (error && error.isFinal)) {
       this.tries = 0
       for (const watch of [...this.watches.values()]) {
         watch.end(
@@ -287,7 +287,11 @@ function byWx(url, { opened, heard, lost }, wx) {
 }
 
 function byWebSocket(url, { opened, heard, lost }) {
-  if (typeof WebSocket !== 'function') throw failure('there is neither wx.connectSocket nor WebSocket here')
+  if (typeof WebSocket !== 'function')
+    throw failure(
+      "there is neither wx.connectSocket nor WebSocket here: in Node before 22, globalThis.WebSocket = require('ws')",
+      { isFinal: true },
+    )
   const socket = new WebSocket(url)
   socket.onopen = opened
   socket.onmessage = ({ data }) => heard(data)

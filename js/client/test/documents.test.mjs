@@ -118,7 +118,21 @@ test('refusals read as on the platform', async () => {
       -1,
       'cloud.getTempFileURL:fail parameter.fileList should be array instead of undefined;',
     ],
-    [() => getTempFileURL({ fileList: [null] }), -501007, /^cloud\.getTempFileURL:fail -501007 /],
+    [
+      () => getTempFileURL({ fileList: ['cloud://e.b/a', null] }),
+      -1,
+      'cloud.getTempFileURL:fail parameter.fileList[1] should be string instead of null;',
+    ],
+    [
+      () => getTempFileURL({ fileList: [{ maxAge: 5 }] }),
+      -1,
+      'cloud.getTempFileURL:fail parameter.fileList[0].fileID should be string instead of undefined;',
+    ],
+    [
+      () => deleteFile({ fileList: [{}] }),
+      -1,
+      'cloud.deleteFile:fail parameter.fileList[0] should be string instead of object;',
+    ],
     [
       () => uploadFile({ cloudPath: 'a' }),
       -1,
@@ -145,6 +159,30 @@ test('refusals read as on the platform', async () => {
     if (typeof text === 'string') assert.equal(error.errMsg, text)
     else assert.match(error.errMsg, text)
   }
+})
+
+test('data that refers to itself is refused, and data that is there twice is sent', async () => {
+  const records = as('bob').collection('records')
+  const own = { n: 1 }
+  const deep = { list: [{}] }
+  deep.list[0].up = deep
+  own.own = own
+  for (const data of [own, deep]) {
+    for (const call of [
+      () => records.add({ data }),
+      () => records.doc('a').set({ data }),
+      () => records.doc('a').update({ data: { x: data } }),
+      () => records.doc('a').update({ data: { x: [data] } }),
+    ]) {
+      const error = await refusal(call())
+      assert.equal(error.errCode, -402001, error.errMsg)
+      assert.match(error.errMsg, /^(collection|document)\.\w+:fail -402001 circular reference\. /)
+    }
+  }
+  const shared = { n: 1 }
+  const { _id } = await records.add({ data: { a: shared, b: [shared, shared] } })
+  const { data } = await records.doc(_id).get()
+  assert.deepEqual([data.a, data.b], [shared, [shared, shared]])
 })
 
 test('what is wrong with a query is thrown at once', () => {

@@ -131,6 +131,16 @@ async function opened() {
   return socket
 }
 
+test('where there are no sockets, a watch ends at once and says what to do', async () => {
+  delete globalThis.WebSocket
+  const { errors } = watching(cloud())
+  await settled()
+  assert.equal(errors.length, 1)
+  assert.equal(errors[0].errCode, -402002)
+  assert.match(errors[0].errMsg, /^collection\.watch:fail -402002 .*globalThis\.WebSocket = require\('ws'\)$/)
+  assert.equal(clock.timers.size, 0, 'it does not try again')
+})
+
 test('what the app throws is its own, and no other watch ends by it', async () => {
   const of = cloud()
   const fail = () => {
