@@ -378,6 +378,153 @@ async fn identity_comes_from_the_token_alone() {
     }
 }
 
+/// A page that asks for documents by a list of ids has them all in the address.
+#[tokio::test]
+async fn a_list_of_ids_may_be_as_long_as_an_address() {
+    let project = project(ALL);
+    let dev = Dev::start(project.path());
+    let (_, anonymous) = auth(&dev, "signin/anonymously", Some(DEVICE), json!({})).await;
+    let token = text(&anonymous["access_token"]);
+    let documents = format!("{}{COLLECTIONS}/news/documents", dev.server.url);
+    let added = dev.client.post(&documents).bearer_auth(&token);
+    let added = added
+        .json(&json!({"data": [{"_id": "the-only-one"}]}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(added.status(), 200);
+    let asking = |method: &str, ids: usize, token: Option<&str>| {
+        let mut all: Vec<String> = (0..ids).map(|id| format!("{id:0>29}")).collect();
+        all.push("the-only-one".to_owned());
+        let query = json!({"_id": {"$in": all}}).to_string();
+        let request = dev.client.request(method.parse().unwrap(), &documents);
+        let request = request
+            .query(&[("query", query)])
+            .header("origin", "http://localhost:5173");
+        match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+        .send()
+    };
+    for ids in [500, 1200] {
+        let found = asking("GET", ids, Some(&token)).await.unwrap();
+        assert_eq!(found.status(), 200, "{ids}");
+        let found: Value = found.json().await.unwrap();
+        assert_eq!(
+            found["list"],
+            json!([{"_id": "the-only-one", "_openid": anonymous["sub"]}])
+        );
+        // The browser asks first, and shows no token there.
+        let may = asking("OPTIONS", ids, None).await.unwrap();
+        assert_eq!(may.status(), 204);
+        assert_eq!(
+            may.headers()["access-control-allow-origin"],
+            "http://localhost:5173"
+        );
+    }
+    for (ids, token) in [(500, None), (1850, Some(&*token))] {
+        let refused = asking("GET", ids, token).await.unwrap();
+        assert_eq!(refused.status(), 431);
+        assert_eq!(
+            refused.headers()["access-control-allow-origin"],
+            "http://localhost:5173"
+        );
+        let refused: Value = refused.json().await.unwrap();
+        assert_eq!(refused["code"], "INVALID_PARAM", "{refused}");
+        assert!(text(&refused["message"]).contains("64 KB"), "{refused}");
+    }
+}
+
+/// What CloudBase's SDKs ask for and is not here is answered in the words that they read.
+#[tokio::test]
+async fn what_is_not_served_is_said_in_the_sdks_words() {
+    let project = project(ALL);
+    let dev = Dev::start(project.path());
+    let ask = |method: &str, path: &str, sdk: Option<&str>| {
+        let request = dev
+            .client
+            .request(method.parse().unwrap(), format!("{}{path}", dev.server.url));
+        let request = match sdk {
+            Some(sdk) => request.header("x-sdk-version", sdk),
+            None => request,
+        };
+        async move {
+            let reply = request.json(&json!({})).send().await.unwrap();
+            (reply.status().as_u16(), reply.json::<Value>().await.unwrap())
+        }
+    };
+    let sdk = Some("@cloudbase/js-sdk/3.7.0");
+    for (method, path, sdk, status, code, words) in [
+        (
+            "POST",
+            "/v1/model/prod/x/list",
+            None,
+            404,
+            "INVALID_PATH",
+            "data models are not served",
+        ),
+        (
+            "GET",
+            "/v1/rdb/rest/t",
+            None,
+            404,
+            "INVALID_PATH",
+            "relational databases",
+        ),
+        ("POST", "/v1/cloudrun/a/b", sdk, 404, "INVALID_PATH", "containers"),
+        (
+            "POST",
+            "/v1/storages",
+            None,
+            404,
+            "INVALID_PATH",
+            "no such path of storage",
+        ),
+        (
+            "POST",
+            "/v1/nothing",
+            sdk,
+            404,
+            "INVALID_PATH",
+            "no such path here",
+        ),
+        (
+            "PUT",
+            &format!("{COLLECTIONS}/news/documents/a"),
+            None,
+            405,
+            "INVALID_PARAM",
+            "this path takes",
+        ),
+    ] {
+        let (found, answer) = ask(method, path, sdk).await;
+        assert_eq!(
+            (found, &answer["code"]),
+            (status, &json!(code)),
+            "{path}: {answer}"
+        );
+        assert!(text(&answer["message"]).contains(words), "{path}: {answer}");
+        assert!(
+            answer["requestId"].is_string() && answer["errCode"].is_null(),
+            "{path}: {answer}"
+        );
+    }
+    let (status, answer) = ask("POST", "/auth/v2/signin/username", None).await;
+    assert_eq!(
+        (status, &answer["error"]),
+        (404, &json!("unimplemented")),
+        "{answer}"
+    );
+    assert!(
+        text(&answer["error_description"]).contains("not served here"),
+        "{answer}"
+    );
+    // Everybody else's are answered as before.
+    let (status, answer) = ask("POST", "/v1/nothing", None).await;
+    assert_eq!((status, &answer["errCode"]), (404, &json!(-501007)), "{answer}");
+}
+
 #[tokio::test]
 async fn nobody_logs_in_where_nobody_may() {
     let project = project("anonymous = false");

@@ -9,6 +9,8 @@ use crate::{Session, Tokens, WebUser};
 
 /// What every path begins with.
 pub const PATH: &str = "/auth/v1/";
+/// What the paths of every version begin with.
+pub const ALL: &str = "/auth/";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +206,7 @@ impl AuthFault {
             404,
             "unimplemented",
             Some(12),
-            "there is no such way to log in here",
+            "this is not served here: one logs in anonymously, by a ticket, by a password or by WeChat",
         )
     }
 

@@ -2,6 +2,26 @@
 
 use serde_json::json;
 
+/// Paths that CloudBase's SDKs alone ask for, and what they are told where nothing is behind.
+const PATHS: [(&str, &str); 7] = [
+    (
+        "/v1/model",
+        "data models are not served here: use the collections of the database",
+    ),
+    (
+        "/v1/rdb",
+        "relational databases are not served here: use the collections of the database",
+    ),
+    ("/v1/cloudrun", "containers are not served here: call a function"),
+    (
+        "/v1/ai",
+        "AI is not served here: call a function that asks for it",
+    ),
+    ("/v1/database/", "no such path of the database"),
+    ("/v1/storages", "no such path of storage"),
+    ("/web/", "requests of the older SDKs go to /web itself"),
+];
+
 /// An answer other than success, of `/v1/…` and of `/web`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebFault {
@@ -26,6 +46,20 @@ impl WebFault {
     /// The request is not of an SDK's form.
     pub fn malformed(message: impl Into<String>) -> Self {
         Self::new(400, "INVALID_PARAM", message)
+    }
+
+    /// Whether a path is one that CloudBase's SDKs alone ask for.
+    #[must_use]
+    pub fn knows_path(path: &str) -> bool {
+        PATHS.iter().any(|(prefix, _)| path.starts_with(prefix))
+    }
+
+    /// There is nothing behind a path that one of CloudBase's SDKs asks for.
+    #[must_use]
+    pub fn no_path(path: &str) -> Self {
+        let known = PATHS.iter().find(|(prefix, _)| path.starts_with(prefix));
+        let message = known.map_or("there is no such path here", |(_, message)| message);
+        Self::new(404, "INVALID_PATH", message)
     }
 
     /// There is no token where one is needed, or what was shown has not the form of one.

@@ -12,11 +12,14 @@ mod rest;
 
 use std::{path::PathBuf, sync::Mutex, time::Duration};
 
-use ::cloudbase::{Access, LoginType, TicketKeys, TokenError, Tokens, WebFault, WebUser, auth::AuthDoor};
+use ::cloudbase::{
+    Access, LoginType, TicketKeys, TokenError, Tokens, WebFault, WebUser,
+    auth::{AuthDoor, AuthFault},
+};
 use bytes::Bytes;
 use calls::{Caller, HttpLine, PreparedCall, User};
 use clock::Timestamp;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, request::Parts};
 use lru::LruCache;
 use seal::{KeyRing, Signer};
 use store::{Store, StoreError};
@@ -337,6 +340,35 @@ fn reworded(failure: Failure, request_id: &str) -> Failure {
     let code = i32::try_from(failure.code).map_or("SYS_ERR", codes::sent);
     let fault = WebFault::new(failure.status.as_u16(), code, failure.text.clone());
     failure.in_words(fault.body(request_id))
+}
+
+/// Whether one of CloudBase's SDKs says that it asks.
+pub(crate) fn is_sdk(headers: &HeaderMap) -> bool {
+    let sdk = headers.get("x-sdk-version").and_then(|sdk| sdk.to_str().ok());
+    sdk.is_some_and(|sdk| sdk.starts_with("@cloudbase/"))
+}
+
+/// What is refused before a door of these SDKs has it, in the words that they read: of what is asked by one of them, or at a path that
+/// nobody else asks for.
+pub(crate) fn in_their_words(failure: Failure, head: &Parts, request_id: &str) -> Failure {
+    let path = head.uri.path();
+    let missing = failure.status == StatusCode::NOT_FOUND;
+    if failure.is_worded() {
+        failure
+    } else if path.starts_with(::cloudbase::auth::ALL) {
+        let fault = match missing {
+            true => AuthFault::unimplemented(),
+            false => AuthFault::of_status(failure.status.as_u16(), failure.text.clone()),
+        };
+        failure.in_words(fault.body())
+    } else if is_sdk(&head.headers) || WebFault::knows_path(path) {
+        match missing {
+            true => failure.in_words(WebFault::no_path(path).body(request_id)),
+            false => reworded(failure, request_id),
+        }
+    } else {
+        failure
+    }
 }
 
 /// What a fault of a function is here.

@@ -82,6 +82,11 @@ impl Failure {
         }
     }
 
+    /// Whether the door has given it words of its own.
+    pub(crate) const fn is_worded(&self) -> bool {
+        self.words.is_some()
+    }
+
     /// The same, with what the log is to say of it.
     #[must_use]
     pub(crate) fn because(self, cause: Wording) -> Self {
@@ -153,6 +158,17 @@ impl Failure {
     pub(crate) fn too_large(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, codes::INVALID_PARAM, text)
             .with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    /// The head of the request is too large.
+    pub(crate) fn large_head() -> Self {
+        let text = "the request's address and headers are larger than 16 KB together, or than 64 KB with a token: ask in several requests";
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            codes::INVALID_PARAM,
+            text,
+        )
+        .with(CONNECTION, HeaderValue::from_static("close"))
     }
 
     /// There is too much of it at once; the same request may well be served after `seconds`.

@@ -15,6 +15,7 @@ mod documents;
 mod failure;
 mod files;
 mod guesses;
+mod heads;
 mod hosts;
 mod http_api;
 mod listen;
@@ -303,10 +304,17 @@ impl Gateway {
             stop.await;
             self.0.sockets.close().await;
         };
-        listen::serve(listener, connections, stopping, move |request, peer| {
-            let gateway = serving.clone();
-            async move { gateway.answer(request, peer.ip()).await }
-        })
+        let largest_head = heads::LARGEST_READ;
+        listen::serve(
+            listener,
+            connections,
+            largest_head,
+            stopping,
+            move |request, peer| {
+                let gateway = serving.clone();
+                async move { gateway.answer(request, peer.ip()).await }
+            },
+        )
         .await;
         if let Some(pushes) = &self.0.push {
             pushes.mailbox.close().await;
@@ -320,7 +328,8 @@ impl Gateway {
             // Whoever listens twice is found at the first place.
             let _ = self.0.web.address.set(address);
         }
-        listen::serve(listener, connections, stop, move |request, peer| {
+        let largest_head = heads::LARGEST_HEAD;
+        listen::serve(listener, connections, largest_head, stop, move |request, peer| {
             let gateway = self.clone();
             async move { gateway.answer_web(request, peer.ip()).await }
         })
@@ -419,7 +428,8 @@ impl Gateway {
     ) {
         let connections = operator.connections;
         let doors = Arc::new(operator::Doors::new(self, operator));
-        listen::serve(listener, connections, stop, move |request, peer| {
+        let largest_head = heads::LARGEST_HEAD;
+        listen::serve(listener, connections, largest_head, stop, move |request, peer| {
             let doors = Arc::clone(&doors);
             async move { doors.answer(request, peer.ip()).await }
         })

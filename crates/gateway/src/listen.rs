@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     server::conn::http1,
@@ -26,19 +26,16 @@ use tokio::{
 
 pub(crate) use crate::seats::Seat;
 use crate::{
+    heads::{self, HeadState, HeadStream, LargeHeads, READ_AHEAD},
     reply::{BodyError, ReplyBody},
     seats::{Seats, Working},
 };
 
 /// A client has this long to send a whole request head; the same bounds an idle kept-alive connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// The largest request head: what Node allows, and more than any client of ours sends. A larger one is answered 431.
-const LARGEST_HEAD: usize = 16 << 10;
 /// So much more of a head that was refused is read and dropped, for as long as a head may take: a connection that is closed with something unread
 /// loses the answer.
 const REFUSED_HEAD: u64 = 1 << 20;
-/// What one connection reads ahead: two buffers of it are most of what a stranger can take.
-const READ_AHEAD: usize = 32 << 10;
 /// A client has this long to take some of a reply that is there: 64 KB or so.
 const STALLED: Duration = Duration::from_secs(60);
 /// How long running calls may go on after the server was told to stop.
@@ -48,16 +45,19 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 pub(crate) struct Sending {
     body: ReplyBody,
     seat: Seat,
+    head: HeadState,
     /// Of a body that does not end by itself: what ends it.
     stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _working: Option<Working>,
 }
 
 /// Answers the requests of at most `connections` connections of `listener` at once until `stop` resolves, then lets
-/// running ones end. What is handed to `answer` has the connection's [`Seat`] among its extensions.
+/// running ones end. What is handed to `answer` has the connection's [`Seat`] among its extensions. A head of more than `largest_head` bytes
+/// is answered 431.
 pub(crate) async fn serve<Answer, Answering>(
     listener: TcpListener,
     connections: usize,
+    largest_head: usize,
     stop: impl Future<Output = ()>,
     answer: Answer,
 ) where
@@ -65,6 +65,7 @@ pub(crate) async fn serve<Answer, Answering>(
     Answering: Future<Output = Response<ReplyBody>> + Send,
 {
     let seats = Seats::new(connections);
+    let large_heads = LargeHeads::new();
     let (stopping, stopped) = watch::channel(());
     tokio::pin!(stop);
     loop {
@@ -89,22 +90,28 @@ pub(crate) async fn serve<Answer, Answering>(
         let _ = stream.set_nodelay(true);
         let answer = answer.clone();
         let stopped = stopped.clone();
+        let stream = HeadStream::new(stream, peer.ip(), &large_heads);
+        let head = stream.state();
         tokio::spawn(async move {
             let service = service_fn(|mut request: Request<Incoming>| {
                 let working = seat.clone().work();
+                heads::keep(head.begin(), &mut request);
                 request.extensions_mut().insert(seat.clone());
                 let reply = answer(request, peer);
-                let (stopped, seat) = (&stopped, &seat);
+                let (stopped, seat, head) = (&stopped, &seat, &head);
                 async move {
                     let reply = reply.await;
-                    Ok::<_, Infallible>(reply.map(|body| Sending::new(body, working, stopped, seat)))
+                    if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
+                        head.upgrade();
+                    }
+                    Ok::<_, Infallible>(reply.map(|body| Sending::new(body, working, stopped, seat, head)))
                 }
             });
             let mut connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
-                .max_header_size(LARGEST_HEAD)
-                .max_buf_size(READ_AHEAD)
+                .max_header_size(largest_head)
+                .max_buf_size(largest_head.max(READ_AHEAD))
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             let mut stopped = stopped.clone();
@@ -121,9 +128,9 @@ pub(crate) async fn serve<Answer, Answering>(
             if ended.is_err_and(|error| error.is_parse_too_large())
                 && let Some(parts) = connection.into_parts()
             {
-                tell_of_large_head(peer);
+                tell_of_large_head(peer, largest_head);
                 tokio::select! {
-                    () = linger(parts.io.into_inner()) => {}
+                    () = linger(parts.io.into_inner().into_stream()) => {}
                     () = seat.told_to_leave() => {}
                     _ = stopped.changed() => {}
                 }
@@ -146,24 +153,32 @@ async fn linger(mut stream: TcpStream) {
 }
 
 /// The browser of a page says only that it failed: so it is told here, the first time.
-fn tell_of_large_head(peer: SocketAddr) {
+fn tell_of_large_head(peer: SocketAddr, largest_head: usize) {
     static TOLD: AtomicBool = AtomicBool::new(false);
     if !TOLD.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             client = %peer.ip(),
-            "a request's head is larger than 16 KB and was answered 431: look for large cookies of other programs at the same host, or a \
+            most = largest_head,
+            "a request's head was too large and was answered 431: look for large cookies of other programs at the same host, or a \
              token that grew"
         );
     }
 }
 
 impl Sending {
-    fn new(body: ReplyBody, working: Working, stopped: &watch::Receiver<()>, seat: &Seat) -> Self {
-        let seat = seat.clone();
+    fn new(
+        body: ReplyBody,
+        working: Working,
+        stopped: &watch::Receiver<()>,
+        seat: &Seat,
+        head: &HeadState,
+    ) -> Self {
+        let (seat, head) = (seat.clone(), head.clone());
         if !body.is_endless() {
             return Self {
                 body,
                 seat,
+                head,
                 stop: None,
                 _working: Some(working),
             };
@@ -172,6 +187,7 @@ impl Sending {
         Self {
             body,
             seat,
+            head,
             stop: Some(Box::pin(async move { while stopped.changed().await.is_ok() {} })),
             _working: None,
         }
@@ -181,6 +197,7 @@ impl Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         self.seat.offer(false);
+        self.head.end();
     }
 }
 
@@ -215,6 +232,7 @@ impl Body for Sending {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::heads::{LARGEST_HEAD, LARGEST_READ};
 
     /// What a client reads that has sent a head with a cookie of so many bytes.
     async fn answered(address: SocketAddr, cookie: usize) -> String {
@@ -229,30 +247,52 @@ mod tests {
         answer
     }
 
-    #[tokio::test]
-    async fn a_head_that_is_too_large_is_answered_and_the_answer_is_read() {
+    /// Serves a listener that takes heads of so many bytes, and asks it with cookies of these lengths.
+    async fn served(largest_head: usize, cases: &[(usize, &str)]) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn(serve(
             listener,
             8,
+            largest_head,
             async { drop(stopped.await) },
             |_: Request<Incoming>, _| async { Response::new(ReplyBody::from(Bytes::from_static(b"served"))) },
         ));
         let all = async {
-            for (cookie, status) in [
-                (15 << 10, "HTTP/1.1 200"),
-                (17 << 10, "HTTP/1.1 431 Request Header Fields Too Large"),
-                (40 << 10, "HTTP/1.1 431"),
-                (900 << 10, "HTTP/1.1 431"),
-            ] {
-                let answer = answered(address, cookie).await;
+            for (cookie, status) in cases {
+                let answer = answered(address, *cookie).await;
                 assert!(answer.starts_with(status), "{cookie}: {answer:?}");
             }
         };
         tokio::time::timeout(Duration::from_secs(60), all).await.unwrap();
         drop(stop);
         serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_answered_and_the_answer_is_read() {
+        let too_large = "HTTP/1.1 431 Request Header Fields Too Large";
+        served(
+            LARGEST_HEAD,
+            &[
+                (15 << 10, "HTTP/1.1 200"),
+                (17 << 10, too_large),
+                (40 << 10, too_large),
+                (900 << 10, too_large),
+            ],
+        )
+        .await;
+        served(
+            LARGEST_READ,
+            &[
+                (15 << 10, "HTTP/1.1 200"),
+                (40 << 10, "HTTP/1.1 200"),
+                (79 << 10, "HTTP/1.1 200"),
+                (81 << 10, too_large),
+                (900 << 10, too_large),
+            ],
+        )
+        .await;
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     cloudbase::{self, WebDoor},
     cors, documents,
     failure::Failure,
-    files, ids,
+    files, heads, ids,
     listen::Seat,
     login, open_data, push, readiness,
     reply::{self, HttpReply, ReplyBody},
@@ -125,7 +125,8 @@ impl Gateway {
         let answer = if head.method == Method::OPTIONS && origin.is_some() {
             Ok(cors::preflight_for(&head.headers))
         } else {
-            self.open_door(&head, &mut body, client_ip, &request_id).await
+            let answer = self.open_door(&head, &mut body, client_ip, &request_id).await;
+            answer.map_err(|failure| cloudbase::in_their_words(failure, &head, &request_id))
         };
         if answer.is_err() {
             body.discard().await;
@@ -146,6 +147,7 @@ impl Gateway {
     ) -> Result<HttpReply, Failure> {
         let inner = &self.0;
         has_host(head)?;
+        heads::judge(head)?;
         let door = Door::of(head.uri.path());
         // WeChat's servers are no page's, and sign what they send.
         if !matches!(door, Some(Door::Push)) {
@@ -252,12 +254,8 @@ fn is_web_call(inner: &Inner, name: &str, head: &Parts) -> bool {
         None if inner.lets_everybody_call(name) => return true,
         _ => {}
     }
-    let sdk = head
-        .headers
-        .get("x-sdk-version")
-        .and_then(|sdk| sdk.to_str().ok());
     let query = head.uri.query().unwrap_or_default();
-    sdk.is_some_and(|sdk| sdk.starts_with("@cloudbase/"))
+    cloudbase::is_sdk(&head.headers)
         || query
             .split('&')
             .any(|part| part == "webfn=true" || part == "webfn")
