@@ -19,6 +19,7 @@ mod listing;
 mod reading;
 mod sweep;
 mod writing;
+mod xml;
 
 use std::{
     fmt,
@@ -37,7 +38,6 @@ use object_store::{
     RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     client::{HttpClient, HttpConnector},
-    list::{PaginatedListOptions, PaginatedListStore},
     path::Path,
     signer::{SignedUrlOptions, Signer},
 };
@@ -55,6 +55,8 @@ pub const SILENCE: Duration = Duration::from_secs(60);
 /// A request that failed is sent again so often, as long as the first was not sent longer ago than [`RETRY_WITHIN`].
 const RETRIES: usize = 4;
 const RETRY_WITHIN: Duration = Duration::from_secs(30);
+/// How long it waits before the second time, and twice as long before each that follows.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Requests at once, where one answer takes several.
 const AT_ONCE: usize = 32;
 /// How long a signed address can be good for: S3 signs none for longer.
@@ -102,6 +104,8 @@ struct Inner {
     /// How much there is, and when that was counted.
     counted: Mutex<Option<(Instant, Usage)>>,
     memory: Memory,
+    /// Whether it was told that there are keys that no file has.
+    told_of_other_keys: AtomicBool,
     /// Whether the server has said that it knows no conditions for what is put.
     lacks_conditions: AtomicBool,
 }
@@ -148,7 +152,7 @@ impl S3 {
         let http = http.build().map_err(|error| S3Error::failed(error, &place))?;
         let retry = RetryConfig {
             backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
+                init_backoff: FIRST_PAUSE,
                 max_backoff: Duration::from_secs(5),
                 ..BackoffConfig::default()
             },
@@ -180,6 +184,7 @@ impl S3 {
             http,
             quota: Quota::new(settings.quota),
             counted: Mutex::new(None),
+            told_of_other_keys: AtomicBool::new(false),
             lacks_conditions: AtomicBool::new(false),
             memory: Memory::of(settings.memory),
         })))
@@ -272,6 +277,38 @@ fn bare(etag: &str) -> String {
 impl Inner {
     fn error(&self, error: object_store::Error) -> BlobError {
         S3Error::of(error, &self.place).into()
+    }
+
+    /// Asks the bucket itself something that changes nothing, and again where that may help.
+    async fn ask(&self, query: Vec<(&str, &str)>) -> Result<String> {
+        let options = SignedUrlOptions::new().with_query(query);
+        let begun = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        for left in (0..=RETRIES).rev() {
+            let url = self
+                .store
+                .signed_url_opts(Method::GET, &Path::ROOT, SIGNED, &options)
+                .await
+                .map_err(|error| self.error(error))?;
+            match self.ask_once(url).await {
+                Err(error) if left > 0 && error.is_of_the_moment() && begun.elapsed() < RETRY_WITHIN => {}
+                answered => return Ok(answered?),
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Err(BlobError::failed("the bucket was asked in vain"))
+    }
+
+    async fn ask_once(&self, url: reqwest::Url) -> Result<String, S3Error> {
+        let failed = |error: reqwest::Error| S3Error::failed(error.without_url(), &self.place);
+        let reply = self.http.get(url).send().await.map_err(failed)?;
+        let status = reply.status();
+        let text = reply.text().await.map_err(failed)?;
+        match status.is_success() {
+            true => Ok(text),
+            false => Err(S3Error::refused(Some(status), &text, &self.place, None)),
+        }
     }
 
     /// An object's description, without its content; `None` if there is none.
@@ -431,14 +468,7 @@ impl Blobs for S3 {
     }
 
     fn check(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            let options = PaginatedListOptions {
-                max_keys: Some(1),
-                ..PaginatedListOptions::default()
-            };
-            let listed = self.0.store.list_paginated(None, options).await;
-            listed.map(drop).map_err(|error| self.0.error(error))
-        })
+        Box::pin(async { self.0.page(&[("max-keys", "1")]).await.map(drop) })
     }
 
     fn sweep(&self, older_than: Duration) -> BoxFuture<'_, Result<u64>> {

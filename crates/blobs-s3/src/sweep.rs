@@ -3,15 +3,9 @@
 use std::time::Duration;
 
 use blobs::{BlobError, Result, now};
-use object_store::{
-    multipart::MultipartStore as _,
-    path::Path,
-    signer::{SignedUrlOptions, Signer as _},
-};
-use quick_xml::{Reader, escape::resolve_predefined_entity, events::Event};
-use reqwest::Method;
+use object_store::{multipart::MultipartStore as _, path::Path};
 
-use crate::{Inner, S3Error, SIGNED};
+use crate::{Inner, xml::each_element};
 
 /// An upload that has begun.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,7 +38,10 @@ impl Inner {
                 if std::time::SystemTime::from(since) > before {
                     continue;
                 }
-                let key = Path::parse(&upload.key).map_err(BlobError::failed)?;
+                // Of a key that no file has, it is another's.
+                let Ok(key) = Path::parse(&upload.key) else {
+                    continue;
+                };
                 match self.store.abort_multipart(&key, &upload.id).await {
                     Ok(()) => swept += 1,
                     // It has ended in between.
@@ -60,60 +57,30 @@ impl Inner {
     }
 
     async fn begun_uploads(&self, from: Option<&(String, String)>) -> Result<Page> {
-        let mut options = SignedUrlOptions::new().with_query([("uploads", "")]);
+        let mut query = vec![("uploads", "")];
         if let Some((key, id)) = from {
-            options = options.with_query([("key-marker", key), ("upload-id-marker", id)]);
+            query.extend([("key-marker", key.as_str()), ("upload-id-marker", id.as_str())]);
         }
-        let url = self
-            .store
-            .signed_url_opts(Method::GET, &Path::ROOT, SIGNED, &options)
-            .await;
-        let url = url.map_err(|error| self.error(error))?;
-        let reply = self.http.get(url).send().await;
-        let failed =
-            |error: reqwest::Error| BlobError::from(S3Error::failed(error.without_url(), &self.place));
-        let reply = reply.map_err(failed)?;
-        let status = reply.status();
-        let text = reply.text().await.map_err(failed)?;
-        if !status.is_success() {
-            return Err(S3Error::refused(Some(status), &text, &self.place, None).into());
-        }
+        let text = self.ask(query).await?;
         read(&text).map_err(BlobError::failed)
     }
 }
 
 /// Reads `ListMultipartUploadsResult`.
 fn read(text: &str) -> Result<Page, quick_xml::Error> {
-    let mut reader = Reader::from_str(text);
     let mut page = Page::default();
-    let (mut content, mut truncated) = (String::new(), false);
-    let (mut next_key, mut next_id) = (String::new(), String::new());
+    let (mut next_key, mut next_id, mut truncated) = (String::new(), String::new(), false);
     let mut upload = BegunUpload::default();
-    loop {
-        match reader.read_event()? {
-            Event::Start(_) => content.clear(),
-            Event::Text(text) => content.push_str(&text),
-            Event::GeneralRef(reference) => match reference.resolve_char_ref()? {
-                Some(character) => content.push(character),
-                None => content.push_str(resolve_predefined_entity(&reference).unwrap_or_default()),
-            },
-            Event::End(end) => {
-                let content = std::mem::take(&mut content);
-                match end.name().as_ref() {
-                    "Key" => upload.key = content,
-                    "UploadId" => upload.id = content,
-                    "Initiated" => upload.since = content,
-                    "Upload" => page.uploads.push(std::mem::take(&mut upload)),
-                    "IsTruncated" => truncated = content == "true",
-                    "NextKeyMarker" => next_key = content,
-                    "NextUploadIdMarker" => next_id = content,
-                    _ => {}
-                }
-            }
-            Event::Eof => break,
-            _ => {}
-        }
-    }
+    each_element(text, |name, content| match name {
+        "Key" => upload.key = content,
+        "UploadId" => upload.id = content,
+        "Initiated" => upload.since = content,
+        "Upload" => page.uploads.push(std::mem::take(&mut upload)),
+        "IsTruncated" => truncated = content == "true",
+        "NextKeyMarker" => next_key = content,
+        "NextUploadIdMarker" => next_id = content,
+        _ => {}
+    })?;
     page.next = truncated.then_some((next_key, next_id));
     Ok(page)
 }

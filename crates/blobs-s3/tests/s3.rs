@@ -17,6 +17,7 @@ use bytes::Bytes;
 use proxy::{Mode, Proxy};
 use reqwest::Method;
 use server::ObjectStore;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use yunqiao_blobs_s3::{MEMORY, S3, S3Settings, SILENCE};
 
 /// What fits into one part, and a little more.
@@ -110,6 +111,64 @@ async fn types_and_owners_lie_with_the_object() {
         })
         .collect();
     assert_eq!(listed, [("a.png", "小明"), ("other/x.txt", "")]);
+}
+
+/// What other tools have put there under keys that no file can have keeps nothing from anybody.
+#[tokio::test]
+async fn keys_that_no_file_can_have_are_passed_over_and_counted() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let bounded = S3Settings {
+        quota: Some(1000),
+        ..settings(&store.endpoint, &bucket)
+    };
+    let blobs = S3::new(&bounded).unwrap();
+    for path in ["old/a.png", "old/z.png", "top.png"] {
+        write(&blobs, path, vec![0; 100]).await.unwrap();
+    }
+    for key in ["old//x.png", "a/../b", "a/./b", "/lead.txt"] {
+        put_raw(&store.endpoint, &format!("/{bucket}/{key}"), "0123456789").await;
+    }
+    let listed = async |prefix: &str, folders: bool, most: usize| {
+        let bounds = ListBounds {
+            prefix,
+            after: None,
+            folders,
+            most,
+        };
+        let listed = blobs.list(bounds).await.unwrap();
+        listed
+            .iter()
+            .map(|entry| entry.path().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed("", false, 10).await, ["old/a.png", "old/z.png", "top.png"]);
+    assert_eq!(listed("old/", false, 10).await, ["old/a.png", "old/z.png"]);
+    assert_eq!(listed("old/", true, 10).await, ["old/a.png", "old/z.png"]);
+    // Nor does one of them take the place of another in a short list.
+    assert_eq!(listed("", false, 1).await, ["old/a.png"]);
+    let counted = Usage { files: 7, bytes: 340 };
+    assert_eq!(blobs.usage().await.unwrap(), counted);
+    blobs.check().await.unwrap();
+    // With a quota, an upload counts what is there.
+    write(&blobs, "new.png", vec![0; 600]).await.unwrap();
+    let full = write(&blobs, "newer.png", vec![0; 600]).await.unwrap_err();
+    assert!(matches!(full, BlobError::Quota { .. }), "{full:?}");
+}
+
+/// Puts an object under a path as it stands, which clients of HTTP would shorten.
+async fn put_raw(endpoint: &str, path: &str, content: &str) {
+    let address = endpoint.strip_prefix("http://").unwrap();
+    let mut server = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "PUT {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\
+         authorization: AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n{content}",
+        content.len()
+    );
+    server.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    server.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
 }
 
 /// None of them has a whole part when there is no memory left: they do not wait for each other.
