@@ -37,7 +37,7 @@ pub enum BlobError {
     #[error(transparent)]
     Index(FileError),
     /// The disk is full.
-    #[error("the disk is full")]
+    #[error("the disk is full: make room on it")]
     Full(#[source] Cause),
     /// What the project may keep is used up.
     #[error(
@@ -96,6 +96,28 @@ impl BlobError {
 
 impl From<FileError> for BlobError {
     fn from(error: FileError) -> Self {
-        Self::Index(error)
+        match is_full(&error) {
+            true => Self::Full(error.into()),
+            false => Self::Index(error),
+        }
     }
+}
+
+/// Whether the index failed because the disk is full.
+fn is_full(error: &FileError) -> bool {
+    let cause: &(dyn Error + 'static) = match error {
+        FileError::Open { cause, .. } | FileError::Failed { cause, .. } => &**cause,
+        FileError::Shared(error) => return is_full(error),
+        _ => return false,
+    };
+    let of_disk = match cause.downcast_ref() {
+        Some(redb::Error::Io(error)) => Some(error),
+        _ => cause.downcast_ref::<io::Error>(),
+    };
+    of_disk.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    })
 }

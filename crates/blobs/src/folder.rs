@@ -11,6 +11,7 @@
 //! index: that one commit is what makes it visible, and what puts away the one that was there before. So a crash at any moment leaves contents that no entry names, and
 //! those are swept away at the next start. Whoever reads has the content open, and keeps it.
 
+mod allocated;
 mod at_once;
 mod etag;
 mod index;

@@ -12,13 +12,15 @@ use std::{
 };
 
 use datafile::{
-    Cause, DataFile, Failure, FileError, Form, Redo, RedoError, RedoStep, RedoSteps, WorkError, Wrote,
+    Cause, DataFile, Failure, FileError, FileSettings, Form, Redo, RedoError, RedoStep, RedoSteps, WorkError,
+    Wrote,
 };
 use files::CloudPath;
 use lru::LruCache;
-use redb::{ReadableTable, TableDefinition};
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use super::allocated;
 use crate::{Blob, ListBounds, ListEntry, MayReplace, Removal, Usage};
 
 /// Format 1 had no journal, or one of pages: an older program, which knows no journal, would lose what the journal has.
@@ -210,11 +212,17 @@ pub(super) enum PutOutcome {
 
 impl Index {
     pub(super) fn open(path: &Path) -> Result<Self, FileError> {
-        let file = DataFile::open(path, &FORM, |transaction, _| {
+        Self::open_with(path, &allocated::settings(&FORM))
+    }
+
+    /// The same on a disk of the caller's.
+    fn open_with(path: &Path, settings: &FileSettings) -> Result<Self, FileError> {
+        let bring_up = |transaction: &WriteTransaction, _: Option<u64>| -> Result<(), Cause> {
             transaction.open_table(FILES)?;
             transaction.open_table(USAGE)?;
             Ok(())
-        })?;
+        };
+        let file = DataFile::open_with(path, &FORM, &bring_up, settings)?;
         Ok(Self {
             file,
             writer: Mutex::default(),
@@ -511,4 +519,52 @@ fn keep_usage(
 
 pub(super) fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafile::testing::Faults;
+    use files::StorageRefusal;
+
+    use super::*;
+    use crate::BlobError;
+
+    #[test]
+    fn where_the_index_has_no_room_that_is_said_and_what_was_put_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        let faults = Arc::<Faults>::default();
+        let settings = faults.settings(&FORM, Duration::ZERO);
+        let index = Index::open_with(&root.path().join("index.redb"), &settings).unwrap();
+        let put = |name: u32| {
+            let blob = Blob {
+                path: format!("{name}").parse().unwrap(),
+                size: 1,
+                etag: String::new(),
+                content_type: None,
+                owner: "x".repeat(1000),
+                modified: crate::now(),
+            };
+            let content = ContentId::new();
+            index.put(Entry { blob, content }, None)
+        };
+        put(0).unwrap();
+        faults.fill(true);
+        // What has its place already takes some more.
+        let (failed, error) = (1..100_000)
+            .find_map(|name| Some((name, put(name).err()?)))
+            .unwrap();
+        let error = BlobError::from(error);
+        assert!(matches!(error, BlobError::Full(_)), "{error:?}");
+        assert_eq!(error.refusal(), StorageRefusal::NoRoom);
+        assert!(error.to_string().contains("make room"), "{error}");
+        faults.fill(false);
+        put(failed).unwrap();
+        for name in 0..=failed {
+            assert!(
+                index.look(&format!("{name}").parse().unwrap()).unwrap().is_some(),
+                "{name}"
+            );
+        }
+    }
 }
