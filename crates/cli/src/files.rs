@@ -392,7 +392,7 @@ async fn put(
     let sources = sources
         .into_iter()
         .map(|(file, path)| {
-            let parsed = path.parse::<CloudPath>();
+            let parsed = CloudPath::to_write(&path);
             let parsed = parsed.with_context(|| {
                 let file = file.display();
                 say!(
@@ -803,7 +803,9 @@ async fn copy(args: &args::Files, from: &Path, prefix: &str, as_json: bool) -> a
     let source = elsewhere(from).await?;
     let reach = Reach::open(&args.place).await?;
     let prefix = reach.path(prefix)?;
-    let files = Pages::new(&*source, &prefix, false).files().await?;
+    let mut files = Pages::new(&*source, &prefix, false).files().await?;
+    // What is there for a day belongs to the server that has put it there.
+    files.retain(|blob| !blob.path.is_own());
     let transfer = Transfer::of(files.len());
     let copies = files.iter().map(|blob| {
         let (source, to, transfer) = (&*source, &*reach.blobs, &transfer);

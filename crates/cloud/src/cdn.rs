@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use blobs::{Blobs, ListBounds, ListEntry, Removal, Result};
+use blobs::{Blob, Blobs, ListBounds, ListEntry, Removal, Result};
 use files::{CloudPath, CloudPathError};
 
 /// Where it lies. The name is this program's, so that nothing of a project's is swept away.
@@ -77,6 +77,13 @@ pub(crate) fn path() -> std::result::Result<CloudPath, CloudPathError> {
     format!("{CDN_FOLDER}{:032x}", rand::random::<u128>()).parse()
 }
 
+/// Whether a file is one that was given out here: of another, nobody has said that it lies a day.
+fn is_of_cdn(blob: &Blob) -> bool {
+    let name = blob.path.as_str().strip_prefix(CDN_FOLDER).unwrap_or_default();
+    let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    blob.owner.is_empty() && name.len() == 32 && name.bytes().all(is_digit)
+}
+
 /// Removes what has lain long enough by `now`, and gives how many files that was. One that cannot be removed keeps no other.
 ///
 /// # Errors
@@ -103,6 +110,7 @@ pub async fn sweep_cdn(blobs: &dyn Blobs, now: SystemTime) -> Result<u64> {
         after = Some(last.path().to_owned());
         for entry in page {
             if let ListEntry::File(blob) = entry
+                && is_of_cdn(&blob)
                 && now.duration_since(blob.modified).is_ok_and(|age| age > CDN_LIFE)
             {
                 match blobs.remove_this(&blob).await {
@@ -145,6 +153,7 @@ mod tests {
         let folder = Folder::temporary(FolderOptions::default()).unwrap();
         let mut paths = vec![path().unwrap(), "cdn/mine.txt".parse().unwrap()];
         paths.push(".yunqiao/other.txt".parse().unwrap());
+        paths.push(".yunqiao/cdn/mine".parse().unwrap());
         for path in &paths {
             let new = NewBlob {
                 path: path.clone(),
@@ -161,7 +170,7 @@ mod tests {
         for path in &paths {
             there.push(folder.look(path).await.unwrap().is_some());
         }
-        assert_eq!(there, [false, true, true]);
+        assert_eq!(there, [false, true, true, true]);
     }
 
     /// A folder in which one file cannot be removed.
@@ -204,8 +213,8 @@ mod tests {
     async fn one_that_cannot_be_removed_keeps_no_other() {
         let folder = Folder::temporary(FolderOptions::default()).unwrap();
         let mut paths = Vec::new();
-        for name in ["a", "b", "c"] {
-            let path: CloudPath = format!("{CDN_FOLDER}{name}").parse().unwrap();
+        for number in 0..3 {
+            let path: CloudPath = format!("{CDN_FOLDER}{number:032x}").parse().unwrap();
             let new = NewBlob {
                 path: path.clone(),
                 owner: String::new(),

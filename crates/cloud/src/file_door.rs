@@ -29,7 +29,7 @@ use std::{
 use blobs::{BlobError, Blobs, NewBlob, OpenBlob, Writing};
 use bytes::Bytes;
 use causes::with_causes;
-use files::{CloudPath, Storage, StorageRefusal, Upload, path_of_address};
+use files::{CloudPath, CloudPathError, Storage, StorageRefusal, Upload, path_of_address};
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE},
@@ -123,6 +123,13 @@ impl FileDoor {
         B::Error: Error + Send + Sync,
     {
         let answered = match head.method {
+            Method::PUT if path.is_own() => {
+                drain(&mut UploadBody::new(body).body).await;
+                Err(FileRefusal::openly(
+                    StorageRefusal::Malformed,
+                    CloudPathError::Own,
+                ))
+            }
             Method::PUT => {
                 let right = Upload {
                     path,
@@ -251,7 +258,7 @@ impl FileDoor {
         if let Some(path) = place.strip_prefix(REFUSED) {
             let path = path_of_refused(path)
                 .ok_or_else(|| FileRefusal::openly(StorageRefusal::Malformed, "there is no such path"))?;
-            return Err(match path.parse::<CloudPath>() {
+            return Err(match CloudPath::to_write(&path) {
                 Ok(_) => FileRefusal::new(
                     StorageRefusal::NoRight,
                     format_args!("its sender may not write {path}, and was told so before"),

@@ -19,7 +19,7 @@ pub use address::{name_in_address, path_of_address, path_of_platform_url, plain_
 pub use answer::FileHead;
 pub use content::{Showing, TELLING, content_type, is_text, showing, shown_type};
 pub use file_id::{Bucket, FileId, FileIdError, Storage};
-pub use path::{CloudPath, CloudPathError, LONGEST_PATH};
-pub use range::{Conditions, Entity, Part, ConditionOutcome};
+pub use path::{CloudPath, CloudPathError, LONGEST_PATH, OWN_FOLDER};
+pub use range::{ConditionOutcome, Conditions, Entity, Part};
 pub use refusal::StorageRefusal;
 pub use right::{Client, Download, Rights, RightsError, Upload};

@@ -14,6 +14,9 @@ pub const LONGEST_PATH: usize = 850;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloudPath(String);
 
+/// What the paths begin with of what this program puts into storage for itself.
+pub const OWN_FOLDER: &str = ".yunqiao/";
+
 /// Why a text is no path of a file. `Display` is for whoever wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,6 +35,8 @@ pub enum CloudPathError {
     Dots,
     /// A control character that the platform does not take.
     Control(u32),
+    /// It begins with [`OWN_FOLDER`], and was to be written.
+    Own,
 }
 
 impl CloudPathError {
@@ -64,6 +69,10 @@ impl CloudPathError {
                 "cloudPath has the control character U+{code:04X} in it",
                 "cloudPath 里有控制字符 U+{code:04X}"
             ),
+            Self::Own => wording!(
+                "cloudPath begins with {OWN_FOLDER}, where Yunqiao keeps what it removes by itself: name another folder",
+                "cloudPath 以 {OWN_FOLDER} 开头，Yunqiao 会自行清理那里的文件：请换一个目录"
+            ),
         }
     }
 }
@@ -77,6 +86,24 @@ impl fmt::Display for CloudPathError {
 impl std::error::Error for CloudPathError {}
 
 impl CloudPath {
+    /// The path of a file that somebody is about to write.
+    ///
+    /// # Errors
+    /// It is none, or belongs to this program.
+    pub fn to_write(text: &str) -> Result<Self, CloudPathError> {
+        let path: Self = text.parse()?;
+        match path.is_own() {
+            true => Err(CloudPathError::Own),
+            false => Ok(path),
+        }
+    }
+
+    /// Whether this program has put it there for itself.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.0.starts_with(OWN_FOLDER)
+    }
+
     /// The path as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -146,6 +173,18 @@ mod tests {
             assert_eq!(text.parse::<CloudPath>().unwrap().as_str(), text);
         }
         assert_eq!("a/b/c.txt".parse::<CloudPath>().unwrap().name(), "c.txt");
+    }
+
+    #[test]
+    fn what_this_program_removes_by_itself_nobody_writes() {
+        for own in [".yunqiao/cdn/mine", ".yunqiao/other.txt"] {
+            assert_eq!(CloudPath::to_write(own), Err(CloudPathError::Own), "{own}");
+            assert!(own.parse::<CloudPath>().unwrap().is_own());
+        }
+        for path in ["yunqiao/a", "a/.yunqiao/b", ".yunqiao", ".yunqiao2/a"] {
+            assert_eq!(CloudPath::to_write(path), path.parse(), "{path}");
+        }
+        assert_eq!(CloudPath::to_write("/a"), Err(CloudPathError::LeadingSlash));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl StorageAccess {
     /// path that is not legal gets an address as well, and it is the upload that fails, with the reason.
     fn upload_place(&self, name: &str, path: &str, asked: &mut CloudRequest) -> SdkReply {
         let what = format!("{name} {path}");
-        let place = match path.parse::<CloudPath>() {
+        let place = match CloudPath::to_write(path) {
             Ok(path) => {
                 let place = UploadPlace {
                     file_id: self.storage.id(&path).to_string(),
@@ -109,7 +109,7 @@ impl StorageAccess {
 
     async fn upload(&self, name: &str, path: &str, content: Bytes, mut asked: CloudRequest) -> SdkReply {
         let what = format!("{name} {path}");
-        let path = match path.parse::<CloudPath>() {
+        let path = match CloudPath::to_write(path) {
             Ok(path) => path,
             Err(error) => {
                 asked.refused(

@@ -57,7 +57,7 @@ impl StorageAccess {
         caller: &Caller,
         asked: &CloudRequest,
     ) -> OfFile<UploadPlace> {
-        let path = path.parse::<CloudPath>().map_err(|error| FileFault {
+        let path = CloudPath::to_write(path).map_err(|error| FileFault {
             code: StorageRefusal::Malformed.code(),
             text: error.to_string(),
         })?;

@@ -3,7 +3,7 @@
 use blobs::{Blob, BlobError, NewBlob, OpenBlob, Removal};
 use bytes::Bytes;
 use causes::with_causes;
-use files::{CloudPath, FileIdError, StorageRefusal, path_of_platform_url};
+use files::{CloudPath, CloudPathError, FileIdError, StorageRefusal, path_of_platform_url};
 use rules::{Caller, Denial, Operation};
 use tcb::storage::{AskedCopy, AskedUrl, FileFault, MadeUrl, OfFile};
 use wording::{Wording, wording};
@@ -158,12 +158,9 @@ impl StorageAccess {
     }
 
     async fn copy_one(&self, copy: &AskedCopy, client: Option<&Caller>) -> Result<(), Fault> {
-        let path = |text: &str| {
-            text.trim_start_matches('/')
-                .parse::<CloudPath>()
-                .map_err(FileIdError::from)
-        };
-        let (from, to) = (path(&copy.from)?, path(&copy.to)?);
+        let from = copy.from.trim_start_matches('/').parse::<CloudPath>();
+        let from = from.map_err(FileIdError::from)?;
+        let to = CloudPath::to_write(copy.to.trim_start_matches('/')).map_err(Fault::Path)?;
         let Some(OpenBlob {
             blob: original,
             mut content,
@@ -254,6 +251,12 @@ impl StorageAccess {
     pub(super) fn fault(&self, fault: Fault, asked: &CloudRequest) -> FileFault {
         let refusal = match &fault {
             Fault::Refused(refusal) => *refusal,
+            Fault::Path(error) => {
+                return FileFault {
+                    code: StorageRefusal::Malformed.code(),
+                    text: error.to_string(),
+                };
+            }
             // The platform's answer to an id of no form is not known: a file that is not there, which programs handle.
             Fault::Id(error) => {
                 asked.note(&Wording::as_is(error));
@@ -290,6 +293,8 @@ fn was_there(was: bool) -> Result<(), Fault> {
 pub(super) enum Fault {
     Refused(StorageRefusal),
     Id(FileIdError),
+    /// Nothing can be written there.
+    Path(CloudPathError),
     Place(BlobError),
     Denied(Box<Denial>),
     /// To a client that anybody may be, of a file that it may not read: it is not to learn that there is one.

@@ -60,10 +60,7 @@ pub(super) async fn place(inner: &Inner, viewer: &Viewer, form: &Fields) -> Resp
 
 async fn find(inner: &Inner, lang: Lang, form: &Fields) -> Result<String, String> {
     let storage = inner.gateway.storage();
-    let path: CloudPath = form
-        .get("path")
-        .parse()
-        .map_err(|error: files::CloudPathError| error.to_string())?;
+    let path = CloudPath::to_write(form.get("path")).map_err(|error| error.to_string())?;
     if form.get("over").is_empty() {
         let there = storage
             .blobs
