@@ -8,7 +8,7 @@
 //!
 //! **Choices**, where the documents are silent: nothing at all is an empty text; `true` and `false` are text, `null` and arrays JSON;
 //! `multiValueHeaders` counts beside `headers` and goes before it, since `serverless-http` has several cookies there; a body that is
-//! no string is JSON; and an answer that cannot be sent is refused whole, with the reason, instead of being sent in part.
+//! no string is JSON; an object whose `statusCode` is no status, and which has nothing else of a reply, is another object; and an answer that cannot be sent is refused whole, with the reason, instead of being sent in part.
 
 use bytes::Bytes;
 use http::{
@@ -98,13 +98,21 @@ pub fn reply_of(result: Option<&Bytes>) -> Result<FunctionResponse, NotAReply> {
         Some(b'{') => {
             let object = Object::parse(text.as_bytes()).map_err(|_| NotAReply::NotJson)?;
             match object.get("statusCode") {
-                Some(status) => integrated(result, &object, status),
+                Some(status) if is_integrated(&object, status) => integrated(result, &object, status),
+                Some(_) => plain(JSON, ReplyContent::plain(result.clone())),
                 None => plain(JSON, ReplyContent::plain(result.clone())),
             }
         }
         Some(b'[' | b'n') => plain(JSON, ReplyContent::plain(result.clone())),
         _ => plain(TEXT, ReplyContent::plain(result.clone())),
     }
+}
+
+/// Whether an object with `statusCode` is a 集成响应. A number that is no status of HTTP's, and nothing else of one, is a result that the
+/// function hands on: `uploadFile` of the SDK gives `{fileID, statusCode: -1}`, and programs have `{statusCode: 0, msg, data}` of their own.
+fn is_integrated(object: &Object<'_>, status: &str) -> bool {
+    let others = ["headers", "multiValueHeaders", "body", "isBase64Encoded"];
+    status_of(status).is_ok() || others.iter().any(|name| object.get(name).is_some())
 }
 
 /// 集成响应.
@@ -275,6 +283,22 @@ mod tests {
                 "application/json",
                 r#"{"body":"x","headers":{}}"#,
             ),
+            // What the SDK's uploadFile gives, and what programs have of their own.
+            (
+                r#"{"fileID":"cloud://a","statusCode":-1,"errMsg":"uploadFile:ok"}"#,
+                "application/json",
+                r#"{"fileID":"cloud://a","statusCode":-1,"errMsg":"uploadFile:ok"}"#,
+            ),
+            (
+                r#"{"statusCode":"SUCCESS"}"#,
+                "application/json",
+                r#"{"statusCode":"SUCCESS"}"#,
+            ),
+            (
+                r#"{"statusCode":0,"data":1}"#,
+                "application/json",
+                r#"{"statusCode":0,"data":1}"#,
+            ),
             ("[1,2]", "application/json", "[1,2]"),
             ("null", "application/json", "null"),
         ] {
@@ -395,13 +419,13 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_is_refused_with_its_cause() {
         for (result, cause) in [
-            (r#"{"statusCode":99}"#, "`statusCode` is 99"),
-            (r#"{"statusCode":101}"#, "`statusCode` is 101"),
-            (r#"{"statusCode":600}"#, "600"),
-            (r#"{"statusCode":200.5}"#, "200.5"),
-            (r#"{"statusCode":"OK"}"#, "\"OK\""),
-            (r#"{"statusCode":null}"#, "null"),
-            (r#"{"statusCode":{}}"#, "{}"),
+            (r#"{"statusCode":99,"body":""}"#, "`statusCode` is 99"),
+            (r#"{"statusCode":101,"body":""}"#, "`statusCode` is 101"),
+            (r#"{"statusCode":600,"body":""}"#, "600"),
+            (r#"{"statusCode":200.5,"body":""}"#, "200.5"),
+            (r#"{"statusCode":"OK","body":""}"#, "\"OK\""),
+            (r#"{"statusCode":null,"body":""}"#, "null"),
+            (r#"{"statusCode":{},"body":""}"#, "{}"),
             (r#"{"statusCode":200,"headers":[]}"#, "`headers`"),
             (r#"{"statusCode":200,"headers":"x"}"#, "`headers`"),
             (
