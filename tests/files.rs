@@ -173,6 +173,56 @@ fn a_name_that_cannot_be_had_here_keeps_nothing_else_back() {
     assert_eq!(good(root, &["ls"]), "");
 }
 
+/// The same the other way: what a folder of this machine has, and no file in storage can be called, keeps no other back.
+#[test]
+fn a_name_that_storage_cannot_have_keeps_nothing_else_back() {
+    let project = project();
+    let root = project.path();
+    for path in [
+        "exp/a/1.txt",
+        "exp/a/line\nbreak.txt",
+        "exp/.DS_Store",
+        "exp/z.txt",
+    ] {
+        project.write(path, "a");
+    }
+    let (done, out, said) = files(root, |_| {}, &["put", "exp"]);
+    assert!(!done && out.lines().count() == 2, "{out}{said}");
+    assert!(said.contains("exp/a/line") && said.contains("U+000A"), "{said}");
+    let listed = good(root, &["ls", "-r", "/"]);
+    assert!(
+        listed.contains("exp/a/1.txt") && listed.contains("exp/z.txt"),
+        "{listed}"
+    );
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    let (done, out, _) = files(root, |_| {}, &["--json", "put", "exp"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert!(!done);
+    assert_eq!(told["files"].as_array().unwrap().len(), 2);
+    assert_eq!(told["failed"].as_array().unwrap().len(), 1);
+    // One file by itself is refused, and can be called otherwise.
+    let (done, _, said) = files(root, |_| {}, &["put", "exp/a/line\nbreak.txt"]);
+    assert!(!done && said.contains("U+000A"), "{said}");
+    good(root, &["put", "exp/a/line\nbreak.txt", "exp/a/line.txt"]);
+    // What the server removes by itself is nobody's to put there.
+    let (done, _, said) = files(root, |_| {}, &["put", "exp/z.txt", ".yunqiao/cdn/z.txt"]);
+    assert!(!done && said.contains("name another folder"), "{said}");
+}
+
+/// However long their paths are.
+#[test]
+fn many_files_are_removed_beside_a_server() {
+    let project = project();
+    let _dev = Dev::start(project.path());
+    for number in 0..25 {
+        let name = "名".repeat(75);
+        project.write(&format!("lots/{name}/{name}/{name}/{number}.txt"), "a");
+    }
+    good(project.path(), &["put", "lots"]);
+    good(project.path(), &["rm", "-r", "lots/"]);
+    assert_eq!(good(project.path(), &["ls", "-r", "/"]), "");
+}
+
 #[test]
 fn what_is_put_has_the_name_that_it_was_named_by_and_may_come_by_standard_input() {
     let project = project();

@@ -372,13 +372,16 @@ async fn put(
     });
     let reach = Reach::open(&args.place).await?;
     let path = path.map(|path| reach.path(path)).transpose()?;
-    let sources = if kind.is_some_and(|kind| kind.is_dir()) {
+    let is_folder = kind.is_some_and(|kind| kind.is_dir());
+    // Of a folder, what has a name that no file in storage can have keeps nothing else back.
+    let mut failures = Vec::new();
+    let found = if is_folder {
         let below = match path {
             Some(path) => path.trim_end_matches('/').to_owned(),
             None => name?,
         };
         let mut found = Vec::new();
-        gather(source, &below, &mut found)?;
+        gather(source, &below, &mut found, &mut failures)?;
         found
     } else {
         let path = match path {
@@ -389,20 +392,17 @@ async fn put(
         vec![(source.to_owned(), path)]
     };
     // All names are seen to before the first file is sent.
-    let sources = sources
-        .into_iter()
-        .map(|(file, path)| {
-            let parsed = CloudPath::to_write(&path);
-            let parsed = parsed.with_context(|| {
-                let file = file.display();
-                say!(
-                    "{file} cannot be {path:?} in storage",
-                    "{file} 在云存储里不能叫 {path:?}"
-                )
-            })?;
-            Ok((file, parsed))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut sources = Vec::with_capacity(found.len());
+    for (file, path) in found {
+        let parsed = CloudPath::to_write(&path)
+            .with_context(|| say!("it cannot be {path:?} in storage", "它在云存储里不能叫 {path:?}"));
+        let shown = file.display().to_string();
+        match parsed {
+            Ok(path) => sources.push((file, path)),
+            Err(error) if is_folder => failures.push((shown, error)),
+            Err(error) => return Err(error.context(shown)),
+        }
+    }
     let transfer = Transfer::of(sources.len());
     let uploads = sources.iter().map(|(file, path)| {
         let new = NewBlob {
@@ -429,33 +429,85 @@ async fn put(
     terminal::wait_for(None);
     if as_json {
         let files: Vec<_> = blobs.iter().map(|blob| described(&reach.names, blob)).collect();
-        print::json(&json!({ "files": files }));
+        print::json(&with_failures(json!({ "files": files }), "file", &failures));
     } else {
+        tell_failures(&failures, |file| {
+            say!(
+                "by itself it goes up under a path that you give: yunqiao files put {file:?} PATH",
+                "可以单独上传它并另取路径：yunqiao files put {file:?} PATH"
+            )
+        });
         for blob in &blobs {
             print::result(escape::Line(&reach.names.id(&blob.path).to_string()));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ended(&failures))
 }
 
-/// The files of a folder and of those in it, with the paths that they get.
-fn gather(folder: &Path, below: &str, found: &mut Vec<(PathBuf, String)>) -> anyhow::Result<()> {
+/// What could not be had, by its name, and why.
+type Failures = [(String, anyhow::Error)];
+
+/// Names what could not be had, the first of it one by one.
+fn tell_failures(failures: &Failures, mend: impl Fn(&str) -> String) {
+    for (name, error) in failures.iter().take(SHOWN_FAILURES) {
+        let what = format!("{name}: {}", lang::error(error));
+        print::warning(escape::Line(&what), &escape::Line(&mend(name)).to_string());
+    }
+    if failures.len() > SHOWN_FAILURES {
+        let more = counted(failures.len() - SHOWN_FAILURES);
+        print::warning(say!("{more} more failed", "另有 {more}失败"), "");
+    }
+}
+
+/// The same for programs, in an answer that has it where there is any.
+fn with_failures(mut answer: Value, of: &str, failures: &Failures) -> Value {
+    let failed: Vec<_> = failures
+        .iter()
+        .map(|(name, error)| json!({ of: name, "error": lang::error(error) }))
+        .collect();
+    if !failed.is_empty() {
+        answer["failed"] = failed.into();
+    }
+    answer
+}
+
+fn ended(failures: &Failures) -> ExitCode {
+    match failures.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// What a Mac puts into each folder that it has shown.
+const OF_MACS: &str = ".DS_Store";
+
+/// The files of a folder and of those in it, with the paths that they get; and those that have names of which no path is made.
+fn gather(
+    folder: &Path,
+    below: &str,
+    found: &mut Vec<(PathBuf, String)>,
+    failures: &mut Vec<(String, anyhow::Error)>,
+) -> anyhow::Result<()> {
     let entries = fs::read_dir(folder).with_context(|| cannot_be_read(folder))?;
     let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let (path, kind) = (entry.path(), entry.file_type()?);
         let name = entry.file_name();
-        let name = name.to_str().with_context(|| {
-            let path = path.display();
-            say!("{path} has a name that is not UTF-8", "{path} 的名字不是 UTF-8")
-        })?;
+        let Some(name) = name.to_str() else {
+            let why = anyhow::anyhow!(say!("its name is not UTF-8", "它的名字不是 UTF-8"));
+            failures.push((path.display().to_string(), why));
+            continue;
+        };
+        if name == OF_MACS {
+            continue;
+        }
         let below = match below {
             "" => name.to_owned(),
             below => format!("{below}/{name}"),
         };
         if kind.is_dir() {
-            gather(&path, &below, found)?;
+            gather(&path, &below, found, failures)?;
         } else if kind.is_file() {
             found.push((path, below));
         } else {
@@ -573,7 +625,7 @@ async fn get(
     for (path, outcome) in outcomes {
         match outcome {
             Ok(target) => targets.push(target),
-            Err(error) => failures.push((path, error)),
+            Err(error) => failures.push((path.to_string(), error)),
         }
     }
     if as_json {
@@ -581,40 +633,19 @@ async fn get(
             .iter()
             .map(|target| target.display().to_string())
             .collect();
-        let failed: Vec<_> = failures
-            .iter()
-            .map(|(path, error)| json!({ "path": path.as_str(), "error": lang::error(error) }))
-            .collect();
-        let mut answer = json!({ "files": files });
-        if !failed.is_empty() {
-            answer["failed"] = failed.into();
-        }
-        print::json(&answer);
+        print::json(&with_failures(json!({ "files": files }), "path", &failures));
     } else {
-        for (path, error) in failures.iter().take(SHOWN_FAILURES) {
-            let what = format!("{path}: {}", lang::error(error));
-            let path = path.as_str();
-            let mend = say!(
+        tell_failures(&failures, |path| {
+            say!(
                 "by itself it comes under a name that you give: yunqiao files get {path:?} NAME",
                 "可以单独下载它并另取名字：yunqiao files get {path:?} NAME"
-            );
-            print::warning(escape::Line(&what), &escape::Line(&mend).to_string());
-        }
-        if failures.len() > SHOWN_FAILURES {
-            let more = counted(failures.len() - SHOWN_FAILURES);
-            print::warning(
-                say!("{more} more could not be fetched", "另有 {more}无法下载"),
-                "",
-            );
-        }
+            )
+        });
         if !targets.is_empty() {
             got(&targets, false);
         }
     }
-    Ok(match failures.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(ended(&failures))
 }
 
 /// The names in storage are whatever strangers gave: none of them replaces a file of this machine unasked.

@@ -22,14 +22,29 @@ use crate::operator::Operator;
 pub(super) const FILES: &str = "/operator/files";
 /// Longer than any file may take that moves at all.
 const WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
-/// Removed by one request: their paths stand in its address.
-const AT_ONCE: usize = 20;
+/// Bytes of the paths that are removed by one request: they stand in its address, where a byte may take three, and a head has 16 KB.
+const AT_ONCE: usize = 4 << 10;
 
 /// The files behind an operator's listener.
 pub(super) struct Remote(pub(super) Operator);
 
 fn failed(error: anyhow::Error) -> BlobError {
     BlobError::Failed(error.into())
+}
+
+/// Paths in parts that one request can have; each of at least one path.
+fn chunks(mut paths: &[CloudPath]) -> impl Iterator<Item = &[CloudPath]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |path: &&CloudPath| {
+            bytes += path.as_str().len() + "&path=".len();
+            bytes <= AT_ONCE
+        };
+        let most = paths.iter().take_while(fits).count().max(1);
+        let (first, rest) = paths.split_at_checked(most)?;
+        paths = rest;
+        Some(first)
+    })
 }
 
 impl Remote {
@@ -141,7 +156,7 @@ impl Blobs for Remote {
     fn remove<'a>(&'a self, paths: &'a [CloudPath]) -> BoxFuture<'a, Result<Vec<bool>>> {
         Box::pin(async move {
             let mut removed = Vec::with_capacity(paths.len());
-            for paths in paths.chunks(AT_ONCE) {
+            for paths in chunks(paths) {
                 let query: Vec<_> = paths.iter().map(|path| ("path", path.as_str())).collect();
                 let answer = self.0.answer(self.ask(Method::DELETE, "", &query)).await;
                 let answer = answer.map_err(failed)?;
@@ -275,5 +290,31 @@ impl Reading for FromRemote {
             }
             Ok(piece)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn paths_go_into_requests_whose_heads_have_room_for_them() {
+        let paths = |many: usize, letters: usize| -> Vec<CloudPath> {
+            let path = |number: usize| format!("{number:04}{}", "长".repeat(letters)).parse().unwrap();
+            (0..many).map(path).collect()
+        };
+        for (many, letters) in [(0, 1), (1, 280), (20, 280), (420, 133), (1000, 1)] {
+            let all = paths(many, letters);
+            let parts: Vec<_> = chunks(&all).collect();
+            assert_eq!(parts.concat(), all, "{many} of {letters}");
+            for part in parts {
+                let query: Vec<_> = part.iter().map(|path| ("path", path.as_str())).collect();
+                let query = form_urlencoded::Serializer::new(String::new())
+                    .extend_pairs(query)
+                    .finish();
+                assert!(query.len() < 15 << 10, "{}", query.len());
+            }
+        }
     }
 }
