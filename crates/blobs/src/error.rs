@@ -36,6 +36,14 @@ pub enum BlobError {
     /// The list of files cannot be opened.
     #[error(transparent)]
     Index(FileError),
+    /// The folder was removed while it was open.
+    #[error(
+        "the folder {place} was removed while it was in use, with the files in it — start again, which makes it anew"
+    )]
+    Removed {
+        /// Where it was.
+        place: String,
+    },
     /// The disk is full.
     #[error("the disk is full: make room on it")]
     Full(#[source] Cause),

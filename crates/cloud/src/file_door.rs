@@ -29,7 +29,7 @@ use std::{
 use blobs::{BlobError, Blobs, NewBlob, OpenBlob, Writing};
 use bytes::Bytes;
 use causes::with_causes;
-use files::{CloudPath, CloudPathError, Storage, StorageRefusal, Upload, path_of_address};
+use files::{CloudPath, CloudPathError, Storage, StorageRefusal, Upload, path_of_address, path_of_picture};
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE},
@@ -192,7 +192,14 @@ impl FileDoor {
                 (right.path, right.reader)
             }
         };
-        self.give(&path, reader.as_ref().map(caller_of), head).await
+        let given = self.give(&path, reader.as_ref().map(caller_of), head).await;
+        // Pictures are not made smaller here. That they are seen is better than nothing.
+        match (given, path_of_picture(&path)) {
+            (Err(missing), Some(picture)) if missing.refusal == StorageRefusal::NoFile => {
+                self.give(&picture, reader.as_ref().map(caller_of), head).await
+            }
+            (given, _) => given,
+        }
     }
 
     /// Gives a file, to this client if it may read what lies there.

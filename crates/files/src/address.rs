@@ -43,6 +43,22 @@ pub fn path_of_address(text: &str) -> Option<CloudPath> {
     decoded(text).parse().ok()
 }
 
+/// The path of the picture of which an address wants another form, where the path that it has is no file's: programs write
+/// `a.png&imageMogr2/thumbnail/200x` behind addresses of the platform, whose storage (数据万象) makes that form.
+#[must_use]
+pub fn path_of_picture(path: &CloudPath) -> Option<CloudPath> {
+    const FORMS: [&str; 5] = [
+        "imageMogr2/",
+        "imageView2/",
+        "imageslim",
+        "imageInfo",
+        "watermark/",
+    ];
+    let (path, form) = path.as_str().split_once('&')?;
+    let is_form = FORMS.iter().any(|name| form.starts_with(name));
+    path.parse().ok().filter(|_| is_form)
+}
+
 /// The path of the file that an address of the platform's own names: `https://<bucket>.tcb.qcloud.la/<path>`, with or
 /// without its signature. Programs put such addresses together from file ids, and keep them in databases that are imported.
 ///
@@ -74,6 +90,24 @@ fn decoded(path: &str) -> Cow<'_, str> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_picture_is_found_whatever_form_of_it_is_wanted() {
+        let picture = |path: &str| path_of_picture(&path.parse().unwrap()).map(|path| path.to_string());
+        for (path, found) in [
+            (
+                "img/a.png&imageMogr2/thumbnail/500x/format/webp",
+                Some("img/a.png"),
+            ),
+            ("a.png&imageView2/1/w/200", Some("a.png")),
+            ("a.png&imageslim", Some("a.png")),
+            ("a&b.png", None),
+            ("a.png", None),
+            ("a&b.png&imageView2/1", None),
+        ] {
+            assert_eq!(picture(path).as_deref(), found, "{path}");
+        }
+    }
 
     #[test]
     fn names_survive_being_encoded_and_not_being_encoded() {

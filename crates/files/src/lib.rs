@@ -15,7 +15,7 @@ mod range;
 mod refusal;
 mod right;
 
-pub use address::{name_in_address, path_of_address, path_of_platform_url, plain_path};
+pub use address::{name_in_address, path_of_address, path_of_picture, path_of_platform_url, plain_path};
 pub use answer::FileHead;
 pub use content::{Showing, TELLING, content_type, is_text, showing, shown_type};
 pub use file_id::{Bucket, FileId, FileIdError, Storage};

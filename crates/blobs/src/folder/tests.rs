@@ -193,6 +193,21 @@ async fn a_quota_holds() {
     write(&folder, "b", b"123456").await.unwrap();
 }
 
+#[tokio::test]
+async fn a_folder_that_was_removed_under_it_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("files");
+    let folder = folder(&path);
+    write(&folder, "a.txt", b"1").await.unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    let large = vec![0; 8 << 20];
+    for content in [&b"2"[..], &large] {
+        let error = write(&folder, "b.txt", content).await.unwrap_err();
+        assert!(matches!(error, BlobError::Removed { .. }), "{error:?}");
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+}
+
 /// Whatever has come of uploads counts before they have ended, and no more once they have.
 #[tokio::test]
 async fn uploads_under_way_count() {

@@ -95,7 +95,7 @@ impl UnfinishedContent {
     fn begin(reservation: Reservation, inner: &Inner) -> Result<Self> {
         let id = ContentId::new();
         let path = inner.coming(id);
-        let file = create(&path).map_err(BlobError::of_disk)?;
+        let file = create(&path).map_err(|error| inner.of_disk(error))?;
         Ok(Self::of(id, file, path, reservation))
     }
 
@@ -104,7 +104,8 @@ impl UnfinishedContent {
         let id = ContentId::new();
         let path = inner.content(id);
         let file = inner.in_folder_of(&path, || create(&path));
-        Ok(Self::of(id, file.map_err(BlobError::of_disk)?, path, reservation))
+        let file = file.map_err(|error| inner.of_disk(error))?;
+        Ok(Self::of(id, file, path, reservation))
     }
 
     fn of(id: ContentId, file: File, path: PathBuf, reservation: Reservation) -> Self {
@@ -380,6 +381,16 @@ impl Inner {
                 self.drop_content(content);
                 Ok(None)
             }
+        }
+    }
+
+    /// What the disk said where a file was made.
+    fn of_disk(&self, error: io::Error) -> BlobError {
+        match error.kind() {
+            io::ErrorKind::NotFound if !self.root.exists() => BlobError::Removed {
+                place: self.root.display().to_string(),
+            },
+            _ => BlobError::of_disk(error),
         }
     }
 
