@@ -148,10 +148,8 @@ impl StorageAccess {
         let mut files = Vec::with_capacity(copies.len());
         for copy in copies {
             let done = self.copy_one(&copy, client).await;
-            let id = copy
-                .to
-                .parse()
-                .map_or(copy.to, |path| self.storage.id(&path).to_string());
+            let to = copy.to.trim_start_matches('/').parse();
+            let id = to.map_or(copy.to, |path| self.storage.id(&path).to_string());
             files.push((id, done.map_err(|fault| self.fault(fault, asked))));
         }
         files
