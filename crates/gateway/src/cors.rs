@@ -34,6 +34,14 @@ impl Origins {
         let may = self.listed.iter().any(|listed| listed == text) || self.local && is_local(text, request);
         may.then(|| origin.clone())
     }
+
+    /// Marks the reply to a request that comes from no page that may call, or by no script: another of the same address is marked as
+    /// readable, so whoever keeps replies has to tell them apart.
+    pub(crate) fn mark_others(&self, reply: &mut HeaderMap) {
+        if self.local || !self.listed.is_empty() {
+            reply.append(VARY, HeaderValue::from_static("origin"));
+        }
+    }
 }
 
 fn is_local(origin: &str, request: &HeaderMap) -> bool {
@@ -112,6 +120,24 @@ mod tests {
         headers.insert(HOST, HeaderValue::from_static(host));
         headers.insert(ORIGIN, HeaderValue::from_static(origin));
         origins.allow(&headers).is_some()
+    }
+
+    #[test]
+    fn a_reply_that_another_page_may_read_says_that_it_depends_on_the_page() {
+        let marked = |origins: &Origins| {
+            let mut reply = HeaderMap::new();
+            reply.append(VARY, HeaderValue::from_static("accept-encoding"));
+            origins.mark_others(&mut reply);
+            reply.get_all(VARY).iter().any(|name| name == "origin")
+        };
+        let listed = vec!["https://a.example".to_owned()];
+        for (listed, local, depends) in [
+            (listed, false, true),
+            (vec![], true, true),
+            (vec![], false, false),
+        ] {
+            assert_eq!(marked(&Origins { listed, local }), depends);
+        }
     }
 
     #[test]

@@ -132,8 +132,11 @@ impl Gateway {
             body.discard().await;
         }
         let mut reply = reply::settle(&*inner.journal, &request_id, answer);
-        if let Some(origin) = origin {
-            cors::mark(reply.headers_mut(), origin);
+        match origin {
+            Some(origin) => cors::mark(reply.headers_mut(), origin),
+            // Nobody keeps the others.
+            None if FileDoor::takes(head.uri.path()) => inner.origins.mark_others(reply.headers_mut()),
+            None => {}
         }
         reply
     }

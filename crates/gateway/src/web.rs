@@ -263,8 +263,9 @@ impl Gateway {
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             headers.insert(X_REQUEST_ID, id);
         }
-        if let Some(origin) = origin {
-            cors::mark_with_credentials(headers, origin);
+        match origin {
+            Some(origin) => cors::mark_with_credentials(headers, origin),
+            None => inner.origins.mark_others(headers),
         }
         inner.journal.web(&WebRecord {
             request_id: &request_id,
