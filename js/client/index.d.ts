@@ -92,6 +92,8 @@ export interface UploadFileOptions extends Config {
   /** Content instead of a path, in a browser or in Node. */
   file?: Blob | ArrayBuffer
   header?: Record<string, any>
+  /** Milliseconds that it may take: half an hour where nothing is said. */
+  timeout?: number
 }
 /** In a browser and in Node. */
 interface Blob {
@@ -103,6 +105,8 @@ export interface UploadFileResult extends Ok {
 }
 export interface DownloadFileOptions extends Config {
   fileID: string
+  /** Milliseconds that it may take: half an hour where nothing is said. */
+  timeout?: number
 }
 export interface DownloadFileResult extends Ok {
   /** On the phone. */

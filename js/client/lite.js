@@ -162,54 +162,18 @@ function promised(wx2, api, options) {
   });
 }
 
-// src/transport.mjs
-var TIMEOUT = 12e4;
-async function post(wx2, url, text2, token) {
-  const header = { "content-type": "application/json" };
-  if (token) header.authorization = `Bearer ${token}`;
-  const send = wx2 && wx2.request ? byWx : byFetch;
-  const { status, body } = await send(url, text2, header, wx2).catch((error) => {
-    const { errMsg: errMsg2, message, cause } = error;
-    throw failure(`${errMsg2 || cause && cause.message || message} (${url})`);
-  });
-  const answer = parsed(body);
-  if (status >= 200 && status < 300 && answer) return answer;
-  const {
-    errCode = -1,
-    errMsg = `HTTP ${status}: ${String(body).slice(0, 200)} (${url})`,
-    requestID
-  } = answer || {};
-  throw failure(errMsg, { errCode, requestID, status });
-}
-function parsed(body) {
-  try {
-    const value = typeof body === "string" ? JSON.parse(body) : body;
-    return value && typeof value === "object" ? value : void 0;
-  } catch (e) {
-    return void 0;
-  }
-}
-async function byWx(url, data, header, wx2) {
-  const options = { url, method: "POST", data, header, dataType: "text", timeout: TIMEOUT };
-  const reply = await promised(wx2, wx2.request, options);
-  return { status: reply.statusCode, body: reply.data };
-}
-async function byFetch(url, body, headers) {
-  if (typeof fetch !== "function") throw failure("there is neither wx.request nor fetch here");
-  const reply = await fetch(url, { method: "POST", headers, body, credentials: "omit" });
-  return { status: reply.status, body: await reply.text() };
-}
-
 // src/files.mjs
+var TIMEOUT = 30 * 6e4;
 var FILE_ID = /^cloud:\/\/[^/]+\/(.+)$/;
 function CDN(content) {
   if (!(this instanceof CDN)) return new CDN(content);
   this.content = content;
 }
 var Task = class {
-  constructor() {
+  constructor({ timeout, config } = {}) {
     this.waiting = [];
     this.native = void 0;
+    this.timeout = timeout || Object(config).timeout || TIMEOUT;
   }
   begun(native) {
     this.native = native;
@@ -239,8 +203,18 @@ function files(cloud) {
     return answer.data;
   };
   const carried = (api2, options, task) => new Promise((success, fail) => {
-    task.begun(cloud.wx[api2](Object.assign({ timeout: TIMEOUT }, options, { success, fail })));
+    task.begun(cloud.wx[api2](Object.assign({ timeout: task.timeout }, options, { success, fail })));
   });
+  const fetched = async (api2, url, how, task, read) => {
+    const ending = typeof AbortController === "function" ? new AbortController() : void 0;
+    task.begun({ abort: () => ending && ending.abort() });
+    const { signal } = ending || {};
+    try {
+      return await read(await fetch(url, Object.assign({ credentials: "omit", signal }, how)));
+    } catch (error) {
+      throw signal && signal.aborted ? failure(`${api2}:fail abort`) : error;
+    }
+  };
   const send = async ({ cloudPath: path, filePath, file, header }, task) => {
     text("cloudPath", path);
     const content = filePath === void 0 ? file : filePath;
@@ -263,12 +237,12 @@ function files(cloud) {
       };
       const asked = { url, filePath: content, name: "file", formData };
       reply = await carried("uploadFile", header ? Object.assign(asked, { header }) : asked, task);
-    } else reply = await put2(url, content, header);
+    } else reply = await put2(url, content, header, task);
     const { statusCode, data } = reply;
     if (statusCode < 200 || statusCode > 299) throw fault(statusCode, data);
     return statusCode;
   };
-  const put2 = async (url, content, header) => {
+  const put2 = async (url, content, header, task) => {
     if (cloud.wx && cloud.wx.request) {
       const asked = {
         url,
@@ -276,10 +250,13 @@ function files(cloud) {
         data: content,
         header: Object.assign({ "content-type": "application/octet-stream" }, header)
       };
-      return carried("request", asked, new Task());
+      return carried("request", asked, task);
     }
-    const reply = await fetch(url, { method: "PUT", body: content, headers: header, credentials: "omit" });
-    return { statusCode: reply.status, data: await reply.text() };
+    const how = { method: "PUT", body: content, headers: header };
+    return fetched("uploadFile", url, how, task, async (reply) => ({
+      statusCode: reply.status,
+      data: await reply.text()
+    }));
   };
   const urls = async (fileList) => {
     const file_list = list(fileList).map((file, at) => {
@@ -293,14 +270,15 @@ function files(cloud) {
       ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: told(code, message), code }
     );
   };
-  const fetched = async ({ fileID }, task) => {
+  const bring = async ({ fileID }, task) => {
     text("fileID", fileID);
     const [{ tempFileURL, code, errMsg: message }] = await urls([fileID]);
     if (code) throw { code, message };
     if (!cloud.wx || !cloud.wx.downloadFile) {
-      const reply = await fetch(tempFileURL, { credentials: "omit" });
-      if (!reply.ok) throw fault(reply.status, await reply.text());
-      return { data: await reply.arrayBuffer(), statusCode: reply.status };
+      return fetched("downloadFile", tempFileURL, {}, task, async (reply) => {
+        if (!reply.ok) throw fault(reply.status, await reply.text());
+        return { data: await reply.arrayBuffer(), statusCode: reply.status };
+      });
     }
     const { tempFilePath, statusCode } = await carried("downloadFile", { url: tempFileURL }, task);
     if (statusCode !== 200) throw fault(statusCode);
@@ -308,7 +286,7 @@ function files(cloud) {
   };
   const api = (name, work, isTask) => (given) => {
     const options = given || {};
-    const task = new Task();
+    const task = new Task(options);
     const calling = work(options, task).then(
       (result) => Object.assign(result, { errMsg: `cloud.${name}:ok` }),
       (error) => {
@@ -319,7 +297,7 @@ function files(cloud) {
   };
   const apis = {
     uploadFile: api("uploadFile", send, true),
-    downloadFile: api("downloadFile", fetched, true),
+    downloadFile: api("downloadFile", bring, true),
     getTempFileURL: api("getTempFileURL", async ({ fileList }) => ({
       fileList: (await urls(fileList)).map((file) => {
         delete file.code;
@@ -485,6 +463,44 @@ var Session = class {
     if (this.login && this.login.text === token) this.login = void 0;
   }
 };
+
+// src/transport.mjs
+var TIMEOUT2 = 12e4;
+async function post(wx2, url, text2, token) {
+  const header = { "content-type": "application/json" };
+  if (token) header.authorization = `Bearer ${token}`;
+  const send = wx2 && wx2.request ? byWx : byFetch;
+  const { status, body } = await send(url, text2, header, wx2).catch((error) => {
+    const { errMsg: errMsg2, message, cause } = error;
+    throw failure(`${errMsg2 || cause && cause.message || message} (${url})`);
+  });
+  const answer = parsed(body);
+  if (status >= 200 && status < 300 && answer) return answer;
+  const {
+    errCode = -1,
+    errMsg = `HTTP ${status}: ${String(body).slice(0, 200)} (${url})`,
+    requestID
+  } = answer || {};
+  throw failure(errMsg, { errCode, requestID, status });
+}
+function parsed(body) {
+  try {
+    const value = typeof body === "string" ? JSON.parse(body) : body;
+    return value && typeof value === "object" ? value : void 0;
+  } catch (e) {
+    return void 0;
+  }
+}
+async function byWx(url, data, header, wx2) {
+  const options = { url, method: "POST", data, header, dataType: "text", timeout: TIMEOUT2 };
+  const reply = await promised(wx2, wx2.request, options);
+  return { status: reply.statusCode, body: reply.data };
+}
+async function byFetch(url, body, headers) {
+  if (typeof fetch !== "function") throw failure("there is neither wx.request nor fetch here");
+  const reply = await fetch(url, { method: "POST", headers, body, credentials: "omit" });
+  return { status: reply.status, body: await reply.text() };
+}
 
 // src/simulator.mjs
 var PORT = 8788;

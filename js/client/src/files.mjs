@@ -2,7 +2,9 @@
 
 import { failed, failure, kind, numberOf } from './failure.mjs'
 import { settle } from './settle.mjs'
-import { TIMEOUT } from './transport.mjs'
+
+/** Milliseconds that a file may be under way where the app does not say: those of 100 MB take minutes on a phone's line. */
+const TIMEOUT = 30 * 60e3
 
 const FILE_ID = /^cloud:\/\/[^/]+\/(.+)$/
 
@@ -14,9 +16,10 @@ export function CDN(content) {
 
 /** What a call with callbacks gives at once. What is asked of it before the file is under way is asked then. */
 class Task {
-  constructor() {
+  constructor({ timeout, config } = {}) {
     this.waiting = []
     this.native = undefined
+    this.timeout = timeout || Object(config).timeout || TIMEOUT
   }
 
   begun(native) {
@@ -54,8 +57,21 @@ export function files(cloud) {
   /** Has `api` of wx carry a file, while `task` is told of it. */
   const carried = (api, options, task) =>
     new Promise((success, fail) => {
-      task.begun(cloud.wx[api](Object.assign({ timeout: TIMEOUT }, options, { success, fail })))
+      task.begun(cloud.wx[api](Object.assign({ timeout: task.timeout }, options, { success, fail })))
     })
+
+  /** Has `fetch` carry a file, which `task` can end: `how` says the rest. What it brings is for `read`. */
+  const fetched = async (api, url, how, task, read) => {
+    const ending = typeof AbortController === 'function' ? new AbortController() : undefined
+    task.begun({ abort: () => ending && ending.abort() })
+    const { signal } = ending || {}
+    try {
+      return await read(await fetch(url, Object.assign({ credentials: 'omit', signal }, how)))
+    } catch (error) {
+      // As wx says it.
+      throw signal && signal.aborted ? failure(`${api}:fail abort`) : error
+    }
+  }
 
   const send = async ({ cloudPath: path, filePath, file, header }, task) => {
     text('cloudPath', path)
@@ -81,14 +97,14 @@ export function files(cloud) {
       }
       const asked = { url, filePath: content, name: 'file', formData }
       reply = await carried('uploadFile', header ? Object.assign(asked, { header }) : asked, task)
-    } else reply = await put(url, content, header)
+    } else reply = await put(url, content, header, task)
     const { statusCode, data } = reply
     if (statusCode < 200 || statusCode > 299) throw fault(statusCode, data)
     return statusCode
   }
 
   /** Without `wx.uploadFile`: content that is in memory. */
-  const put = async (url, content, header) => {
+  const put = async (url, content, header, task) => {
     if (cloud.wx && cloud.wx.request) {
       const asked = {
         url,
@@ -96,10 +112,13 @@ export function files(cloud) {
         data: content,
         header: Object.assign({ 'content-type': 'application/octet-stream' }, header),
       }
-      return carried('request', asked, new Task())
+      return carried('request', asked, task)
     }
-    const reply = await fetch(url, { method: 'PUT', body: content, headers: header, credentials: 'omit' })
-    return { statusCode: reply.status, data: await reply.text() }
+    const how = { method: 'PUT', body: content, headers: header }
+    return fetched('uploadFile', url, how, task, async (reply) => ({
+      statusCode: reply.status,
+      data: await reply.text(),
+    }))
   }
 
   const urls = async (fileList) => {
@@ -117,14 +136,15 @@ export function files(cloud) {
     )
   }
 
-  const fetched = async ({ fileID }, task) => {
+  const bring = async ({ fileID }, task) => {
     text('fileID', fileID)
     const [{ tempFileURL, code, errMsg: message }] = await urls([fileID])
     if (code) throw { code, message }
     if (!cloud.wx || !cloud.wx.downloadFile) {
-      const reply = await fetch(tempFileURL, { credentials: 'omit' })
-      if (!reply.ok) throw fault(reply.status, await reply.text())
-      return { data: await reply.arrayBuffer(), statusCode: reply.status }
+      return fetched('downloadFile', tempFileURL, {}, task, async (reply) => {
+        if (!reply.ok) throw fault(reply.status, await reply.text())
+        return { data: await reply.arrayBuffer(), statusCode: reply.status }
+      })
     }
     const { tempFilePath, statusCode } = await carried('downloadFile', { url: tempFileURL }, task)
     if (statusCode !== 200) throw fault(statusCode)
@@ -134,7 +154,7 @@ export function files(cloud) {
   /** An API; with callbacks it gives nothing, or a task where there `isTask`. */
   const api = (name, work, isTask) => (given) => {
     const options = given || {}
-    const task = new Task()
+    const task = new Task(options)
     const calling = work(options, task).then(
       (result) => Object.assign(result, { errMsg: `cloud.${name}:ok` }),
       (error) => {
@@ -146,7 +166,7 @@ export function files(cloud) {
 
   const apis = {
     uploadFile: api('uploadFile', send, true),
-    downloadFile: api('downloadFile', fetched, true),
+    downloadFile: api('downloadFile', bring, true),
     getTempFileURL: api('getTempFileURL', async ({ fileList }) => ({
       fileList: (await urls(fileList)).map((file) => {
         delete file.code

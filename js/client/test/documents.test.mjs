@@ -185,6 +185,24 @@ test('data that refers to itself is refused, and data that is there twice is sen
   assert.deepEqual([data.a, data.b], [shared, [shared, shared]])
 })
 
+test('what carries a file can be ended, and takes as long as the app says', async () => {
+  as('bob')
+  const ended = (api, options) =>
+    new Promise((fail, failed) => {
+      const success = () => failed(new Error(`${api.name} was not ended`))
+      api(Object.assign({ success, fail }, options)).abort()
+    })
+  const file = new Blob([new Uint8Array(1 << 20)])
+  const upload = await ended(uploadFile, { cloudPath: 'bob/ended.bin', file })
+  assert.match(upload.errMsg, /^cloud\.uploadFile:fail uploadFile:fail abort$/)
+  const { fileID } = await uploadFile({ cloudPath: 'bob/whole.bin', file })
+  const download = await ended(downloadFile, { fileID })
+  assert.match(download.errMsg, /^cloud\.downloadFile:fail downloadFile:fail abort$/)
+  const gone = fileID.replace('whole', 'ended')
+  const { fileList } = await getTempFileURL({ fileList: [gone] })
+  assert.equal(fileList[0].status, -503003)
+})
+
 test('what is wrong with a query is thrown at once', () => {
   const records = as('bob').collection('records')
   for (const [wrong, text] of [
