@@ -4,8 +4,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use files::{
-    CloudPath, Conditions, Entity, FileId, LONGEST_PATH, Storage, StorageRefusal, Wanted, content_type,
-    name_in_address, path_of_address, path_of_platform_url, plain_path, showing,
+    CloudPath, ConditionOutcome, Conditions, Entity, FileId, LONGEST_PATH, Storage, StorageRefusal,
+    content_type, name_in_address, path_of_address, path_of_platform_url, plain_path, showing,
 };
 
 /// The length of the file that ranges are of.
@@ -74,7 +74,7 @@ fn range_holds(range: &str, tags: &str, length: u64) {
             if_modified_since: Some(tags),
             ..Conditions::default()
         };
-        if let Wanted::Part(part) = conditions.judge(entity) {
+        if let ConditionOutcome::Part(part) = conditions.judge(entity) {
             assert!(
                 part.first <= part.last && part.last < length,
                 "{part:?} of {length}"
