@@ -393,14 +393,15 @@ async fn a_list_of_ids_may_be_as_long_as_an_address() {
         .await
         .unwrap();
     assert_eq!(added.status(), 200);
-    let asking = |method: &str, ids: usize, token: Option<&str>| {
+    let asking = |method: &str, ids: usize, more: usize, token: Option<&str>| {
         let mut all: Vec<String> = (0..ids).map(|id| format!("{id:0>29}")).collect();
         all.push("the-only-one".to_owned());
         let query = json!({"_id": {"$in": all}}).to_string();
         let request = dev.client.request(method.parse().unwrap(), &documents);
         let request = request
             .query(&[("query", query)])
-            .header("origin", "http://localhost:5173");
+            .header("origin", "http://localhost:5173")
+            .header("x-more", "x".repeat(more));
         match token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -408,7 +409,7 @@ async fn a_list_of_ids_may_be_as_long_as_an_address() {
         .send()
     };
     for ids in [500, 1200] {
-        let found = asking("GET", ids, Some(&token)).await.unwrap();
+        let found = asking("GET", ids, 0, Some(&token)).await.unwrap();
         assert_eq!(found.status(), 200, "{ids}");
         let found: Value = found.json().await.unwrap();
         assert_eq!(
@@ -416,15 +417,15 @@ async fn a_list_of_ids_may_be_as_long_as_an_address() {
             json!([{"_id": "the-only-one", "_openid": anonymous["sub"]}])
         );
         // The browser asks first, and shows no token there.
-        let may = asking("OPTIONS", ids, None).await.unwrap();
+        let may = asking("OPTIONS", ids, 0, None).await.unwrap();
         assert_eq!(may.status(), 204);
         assert_eq!(
             may.headers()["access-control-allow-origin"],
             "http://localhost:5173"
         );
     }
-    for (ids, token) in [(500, None), (1850, Some(&*token))] {
-        let refused = asking("GET", ids, token).await.unwrap();
+    for (ids, more, token) in [(500, 0, None), (1200, 25_000, Some(&*token))] {
+        let refused = asking("GET", ids, more, token).await.unwrap();
         assert_eq!(refused.status(), 431);
         assert_eq!(
             refused.headers()["access-control-allow-origin"],
