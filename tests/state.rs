@@ -442,6 +442,70 @@ async fn an_import_that_fails_leaves_what_was_there() {
 }
 
 #[tokio::test]
+async fn what_an_import_that_was_killed_has_left_is_told_and_comes_back() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let before = project.path().join(".yunqiao/before-import");
+    let path = before.to_str().unwrap();
+    let dev = filled(&project).await;
+    // As it is put aside before anything is touched.
+    done(&mut state(project.path(), &["export", path]));
+    dev.sim("users", json!({ "name": "halfway" })).await;
+    let users = fs::read(before.join("users.json")).unwrap();
+    drop(dev);
+    let dev = Dev::start(project.path());
+    dev.server
+        .prints("a `yunqiao state import` was ended in its middle");
+    // Another import that fails goes back to that, and not to what the first one had come to.
+    let bad = TempDir::new().unwrap();
+    let bad = bad.path().join("bad");
+    done(&mut state(project.path(), &["export", bad.to_str().unwrap()]));
+    fs::write(
+        bad.join("database/todos.jsonl"),
+        "{\"_id\":\"x\"}\n{\"_id\":\"x\"}\n",
+    )
+    .unwrap();
+    let said = refused(&mut state(
+        project.path(),
+        &["import", bad.to_str().unwrap(), "--replace"],
+    ));
+    assert!(said.contains("all is as it was"), "{said}");
+    assert!(!before.exists());
+    let now = dev.get_sim("users").await;
+    let users: Value = serde_json::from_slice(&users).unwrap();
+    assert_eq!(now["users"], users);
+    drop(dev);
+    let dev = Dev::start(project.path());
+    assert!(!dev.server.printed().contains("ended in its middle"));
+}
+
+#[tokio::test]
+async fn a_link_in_the_folder_of_a_state_is_not_followed() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let out = TempDir::new().unwrap();
+    let fixture = out.path().join("fixture");
+    let path = fixture.to_str().unwrap();
+    done(&mut state(project.path(), &["export", path]));
+    assert!(
+        !project.path().join(".yunqiao").exists(),
+        "nothing is made for a look"
+    );
+    let secret = out.path().join("secret");
+    fs::write(&secret, "secret").unwrap();
+    fs::create_dir(fixture.join("files")).unwrap();
+    std::os::unix::fs::symlink(&secret, fixture.join("files/innocent.txt")).unwrap();
+    fs::write(fixture.join("files/added.txt"), "added").unwrap();
+    let said = done(&mut state(project.path(), &["import", path]));
+    assert!(said.contains("1 file"), "{said}");
+    fs::write(
+        fixture.join("files.jsonl"),
+        "{\"path\":\"a.txt\",\"at\":\"files/innocent.txt\"}\n",
+    )
+    .unwrap();
+    let said = refused(&mut state(project.path(), &["import", path, "--replace"]));
+    assert!(said.contains("or is a link"), "{said}");
+}
+
+#[tokio::test]
 async fn a_fixture_that_was_made_in_the_console_and_committed_is_what_exec_begins_with() {
     let project = Scratch::new(&[("count", COUNT)]);
     project.write(

@@ -18,6 +18,8 @@ use crate::{
 
 /// The file of users, templates and subscriptions.
 const PEOPLE: &str = "wechat.json";
+/// By which the files are one process's: looked at, since no link in the folder is followed.
+const LOCK: &str = "wechat.json.lock";
 /// The file of what would have reached somebody.
 const OUTBOX: &str = "outbox.jsonl";
 /// Where declarations stand.
@@ -120,6 +122,7 @@ pub(crate) fn open(
     tell: impl Fn(Notice) + Clone + Send + Sync + 'static,
 ) -> anyhow::Result<Simulator> {
     let people = keeping.place(project, None, PEOPLE)?;
+    keeping.place(project, None, LOCK)?;
     let outbox = keeping.place(project, None, OUTBOX)?;
     let simulator = match (&people, &outbox) {
         (Some(people), Some(outbox)) => {
@@ -149,7 +152,7 @@ pub(crate) fn open(
         }
         _ => Simulator::new(settings, clock, tell),
     };
-    declare(project, &simulator)?;
+    declare_beside_kept(project, &simulator)?;
     Ok(simulator)
 }
 
@@ -163,6 +166,7 @@ pub(crate) fn alone(project: &Project, for_writing: bool) -> anyhow::Result<Opti
         return Ok(None);
     }
     let keeping = Keeping::InProject;
+    keeping.place(project, None, LOCK)?;
     let (Some(people), Some(outbox)) = (
         keeping.place(project, None, PEOPLE)?,
         keeping.place(project, None, OUTBOX)?,
@@ -172,27 +176,33 @@ pub(crate) fn alone(project: &Project, for_writing: bool) -> anyhow::Result<Opti
     let settings = crate::stack::simulator_settings(project, project::ForeignCodes::Refuse);
     let tell = |notice: Notice| print::warning(lang::of(notice.wording()), "");
     let simulator = Simulator::with_state(&people, Some(&outbox), settings, Clock::system(), tell)?;
-    declare(project, &simulator)?;
+    declare_beside_kept(project, &simulator)?;
     Ok(Some(simulator))
 }
 
 /// Has what the project declares be there.
 ///
 /// # Errors
-/// It does not go together with what is there.
+/// It does not go together with what is there; the lines of `yunqiao.toml`.
 pub(crate) fn declare(project: &Project, simulator: &Simulator) -> Result<(), Wording> {
     let Err(faults) = simulator.declare(&declared(project)) else {
         return Ok(());
     };
     let toml = project.root.join(SETTINGS);
-    let faults = faults.into_iter().map(|fault| {
-        let why = refusal(project, &toml, fault).wording();
+    let faults = faults.into_iter();
+    Err(Wording::lines(
+        faults.map(|fault| refusal(project, &toml, fault).wording()),
+    ))
+}
+
+/// The same, beside what was kept.
+fn declare_beside_kept(project: &Project, simulator: &Simulator) -> Result<(), Wording> {
+    declare(project, simulator).map_err(|why| {
         wording!(
             "{why} — by what was kept of the simulated WeChat (.yunqiao/{PEOPLE}): change one of the two, or start with --fresh",
             "{why} —— 与保存的模拟微信（.yunqiao/{PEOPLE}）冲突：请改其中一个，或用 --fresh 启动"; why
         )
-    });
-    Err(Wording::lines(faults))
+    })
 }
 
 /// Has what a project that was read again declares be there, where it declares something else than before.
@@ -200,7 +210,7 @@ pub(crate) fn declare_anew(before: &Project, project: &Project, simulator: &Simu
     if declared(before) == declared(project) {
         return;
     }
-    match declare(project, simulator) {
+    match declare_beside_kept(project, simulator) {
         Ok(()) => print::done(t(
             "what [sim] declares has changed, and is there from now on",
             "[sim] 里声明的有改动，已生效",

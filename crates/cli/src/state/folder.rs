@@ -628,6 +628,11 @@ fn find(folder: &Path, below: &str, found: &mut BTreeMap<String, PathBuf>) -> an
             find(&entry.path(), &format!("{name}/"), found)?;
         } else if kind.is_file() && !name.ends_with(".DS_Store") {
             found.insert(name, entry.path());
+        } else if kind.is_symlink() {
+            print::warning(
+                say!("{name} is left out: it is a link", "跳过 {name}：它是符号链接"),
+                "",
+            );
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ use project::Project;
 use reqwest::Method;
 use serde_json::Value;
 use simulator::{Simulator, WeChatState};
+use wording::wording;
 
 use super::folder::{StateCount, WrittenState};
 use crate::{
@@ -229,7 +230,12 @@ pub(super) fn prepared(project: &Project, state: &WrittenState) -> anyhow::Resul
         ))
     })?;
     simulator.replace_state(wechat)?;
-    simulated::declare(project, &simulator)?;
+    simulated::declare(project, &simulator).map_err(|why| {
+        wording!(
+            "{why} — by the state that is brought in: change one of the two",
+            "{why} —— 与要导入的状态冲突：请改其中一个"; why
+        )
+    })?;
     Ok(simulator.state())
 }
 
