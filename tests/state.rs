@@ -506,6 +506,41 @@ async fn a_link_in_the_folder_of_a_state_is_not_followed() {
 }
 
 #[tokio::test]
+async fn what_was_put_there_by_hand_goes_in_as_it_stands() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let out = TempDir::new().unwrap();
+    let path = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    done(&mut state(project.path(), &["export", &path("fixture")]));
+    fs::create_dir(out.path().join("fixture/database")).unwrap();
+    // A dot in a name is a dot, and not a path as in what WeChat's console imports.
+    let lines = "{\"_id\":1,\"a.b\":2}\n{\"_id\":\"二\",\"deep\":{\"c.d\":[1,null]}}\n";
+    fs::write(out.path().join("fixture/database/odd.jsonl"), lines).unwrap();
+    let odd = |name: &str| fs::read_to_string(out.path().join(name).join("database/odd.jsonl")).unwrap();
+    done(&mut state(project.path(), &["import", &path("fixture")]));
+    done(&mut state(project.path(), &["export", &path("alone")]));
+    assert_eq!(odd("alone"), lines);
+    let dev = Dev::start(project.path());
+    done(&mut state(
+        project.path(),
+        &["import", &path("fixture"), "--replace"],
+    ));
+    done(&mut state(project.path(), &["export", &path("beside")]));
+    assert_eq!(odd("beside"), lines);
+    drop(dev);
+
+    // What others may use is not emptied.
+    project.write(
+        "yunqiao.toml",
+        "[database]\nurl = \"mongodb://127.0.0.1:9/shared\"\n",
+    );
+    let said = refused(&mut state(
+        project.path(),
+        &["import", &path("fixture"), "--replace"],
+    ));
+    assert!(said.contains("and others may use it"), "{said}");
+}
+
+#[tokio::test]
 async fn a_fixture_that_was_made_in_the_console_and_committed_is_what_exec_begins_with() {
     let project = Scratch::new(&[("count", COUNT)]);
     project.write(
