@@ -663,7 +663,7 @@ function byWx(url, { opened, heard, lost }, wx2) {
 function byWebSocket(url, { opened, heard, lost }) {
   if (typeof WebSocket !== "function")
     throw failure(
-      "there is neither wx.connectSocket nor WebSocket here: in Node before 22, globalThis.WebSocket = require('ws')",
+      "there is neither wx.connectSocket nor WebSocket here: in Node before 22, set globalThis.WebSocket to that of the package ws",
       { isFinal: true }
     );
   const socket = new WebSocket(url);
@@ -1008,10 +1008,10 @@ function CDN(content) {
   this.content = content;
 }
 var Task = class {
-  constructor({ timeout, config } = {}) {
+  constructor({ timeout = TIMEOUT } = {}) {
     this.waiting = [];
     this.native = void 0;
-    this.timeout = timeout || Object(config).timeout || TIMEOUT;
+    this.timeout = timeout;
   }
   begun(native) {
     this.native = native;
@@ -1043,14 +1043,14 @@ function files(cloud) {
   const carried = (api2, options, task) => new Promise((success, fail) => {
     task.begun(cloud.wx[api2](Object.assign({ timeout: task.timeout }, options, { success, fail })));
   });
-  const fetched = async (api2, url, how, task, read) => {
-    const ending = typeof AbortController === "function" ? new AbortController() : void 0;
-    task.begun({ abort: () => ending && ending.abort() });
-    const { signal } = ending || {};
+  const fetched = async (url, how, task, read) => {
+    const ending = new AbortController();
+    task.begun(ending);
+    const { signal } = ending;
     try {
       return await read(await fetch(url, Object.assign({ credentials: "omit", signal }, how)));
     } catch (error) {
-      throw signal && signal.aborted ? failure(`${api2}:fail abort`) : error;
+      throw signal.aborted ? failure("abort") : error;
     }
   };
   const send = async ({ cloudPath: path, filePath, file, header }, task) => {
@@ -1091,7 +1091,7 @@ function files(cloud) {
       return carried("request", asked, task);
     }
     const how = { method: "PUT", body: content, headers: header };
-    return fetched("uploadFile", url, how, task, async (reply) => ({
+    return fetched(url, how, task, async (reply) => ({
       statusCode: reply.status,
       data: await reply.text()
     }));
@@ -1113,7 +1113,7 @@ function files(cloud) {
     const [{ tempFileURL, code, errMsg: message }] = await urls([fileID]);
     if (code) throw { code, message };
     if (!cloud.wx || !cloud.wx.downloadFile) {
-      return fetched("downloadFile", tempFileURL, {}, task, async (reply) => {
+      return fetched(tempFileURL, {}, task, async (reply) => {
         if (!reply.ok) throw fault(reply.status, await reply.text());
         return { data: await reply.arrayBuffer(), statusCode: reply.status };
       });

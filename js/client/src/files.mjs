@@ -16,10 +16,10 @@ export function CDN(content) {
 
 /** What a call with callbacks gives at once. What is asked of it before the file is under way is asked then. */
 class Task {
-  constructor({ timeout, config } = {}) {
+  constructor({ timeout = TIMEOUT } = {}) {
     this.waiting = []
     this.native = undefined
-    this.timeout = timeout || Object(config).timeout || TIMEOUT
+    this.timeout = timeout
   }
 
   begun(native) {
@@ -61,15 +61,14 @@ export function files(cloud) {
     })
 
   /** Has `fetch` carry a file, which `task` can end: `how` says the rest. What it brings is for `read`. */
-  const fetched = async (api, url, how, task, read) => {
-    const ending = typeof AbortController === 'function' ? new AbortController() : undefined
-    task.begun({ abort: () => ending && ending.abort() })
-    const { signal } = ending || {}
+  const fetched = async (url, how, task, read) => {
+    const ending = new AbortController()
+    task.begun(ending)
+    const { signal } = ending
     try {
       return await read(await fetch(url, Object.assign({ credentials: 'omit', signal }, how)))
     } catch (error) {
-      // As wx says it.
-      throw signal && signal.aborted ? failure(`${api}:fail abort`) : error
+      throw signal.aborted ? failure('abort') : error
     }
   }
 
@@ -115,7 +114,7 @@ export function files(cloud) {
       return carried('request', asked, task)
     }
     const how = { method: 'PUT', body: content, headers: header }
-    return fetched('uploadFile', url, how, task, async (reply) => ({
+    return fetched(url, how, task, async (reply) => ({
       statusCode: reply.status,
       data: await reply.text(),
     }))
@@ -141,7 +140,7 @@ export function files(cloud) {
     const [{ tempFileURL, code, errMsg: message }] = await urls([fileID])
     if (code) throw { code, message }
     if (!cloud.wx || !cloud.wx.downloadFile) {
-      return fetched('downloadFile', tempFileURL, {}, task, async (reply) => {
+      return fetched(tempFileURL, {}, task, async (reply) => {
         if (!reply.ok) throw fault(reply.status, await reply.text())
         return { data: await reply.arrayBuffer(), statusCode: reply.status }
       })

@@ -289,7 +289,7 @@ function byWx(url, { opened, heard, lost }, wx) {
 function byWebSocket(url, { opened, heard, lost }) {
   if (typeof WebSocket !== 'function')
     throw failure(
-      "there is neither wx.connectSocket nor WebSocket here: in Node before 22, globalThis.WebSocket = require('ws')",
+      'there is neither wx.connectSocket nor WebSocket here: in Node before 22, set globalThis.WebSocket to that of the package ws',
       { isFinal: true },
     )
   const socket = new WebSocket(url)
