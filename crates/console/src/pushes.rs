@@ -263,6 +263,7 @@ fn routes(inner: &Inner, lang: Lang) -> Markup {
                 " " code { "[push.routes] text = \"…\"" }
             }
         } @else {
+            h2 { (lang.t("Which function takes what", "路由：哪些推送由哪个云函数处理")) }
             ul #routes .chips {
                 @for (pattern, function) in &routes {
                     li { code { (pattern) } " → " a href=(web::link("/calls", &[("function", function)])) { (function) } }
@@ -360,7 +361,10 @@ fn counts(lang: Lang, overview: &Overview) -> Markup {
         (lang.t("given up", "已放弃"), overview.dead),
         (lang.t("under way", "处理中"), overview.open),
     ];
-    html! { dl .facts { @for (name, count) in all { div { dt { (name) } dd { (count) } } } } }
+    // What did not happen is said of nothing but what came in.
+    let shown = all.into_iter().enumerate();
+    let shown = shown.filter(|(place, (_, count))| *place == 0 || *count > 0);
+    html! { dl .facts { @for (_, (name, count)) in shown { div { dt { (name) } dd { (count) } } } } }
 }
 
 fn dead(lang: Lang, letter: &Letter) -> Markup {
@@ -390,7 +394,7 @@ fn item(lang: Lang, deliveries: &Deliveries, pushed: &Pushed) -> Markup {
             @if pushed.held_back { p .warn { (lang.t("Held back by a fault until the next push has gone out.", "被故障规则暂扣，待下一次推送之后发出。")) } }
             @else { (taken(lang, &fate)) }
             ol .attempts { @for attempt in &pushed.attempts { (tried(lang, attempt)) } }
-            details id={ "packet-" (key) } { summary { (lang.t("Packet", "内容")) } (layout::json(lang, &pushed.packet.to_string())) }
+            details id={ "packet-" (key) } { summary { (lang.t("Packet", "推送内容")) } (layout::json(lang, &pushed.packet.to_string())) }
         }
     }
 }
