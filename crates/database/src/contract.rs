@@ -64,6 +64,7 @@ macro_rules! hold_to_contract {
             documents::numbers_beyond_2_53_are_exact
             documents::many_and_large_ones_are_read_whole
             documents::one_that_is_too_large_is_refused
+            documents::one_that_is_too_deep_is_refused
             documents::a_write_to_many_that_fails_midway_keeps_what_came_before
             documents::indexes_lead_to_what_a_scan_finds
             documents::places_are_found_by_their_distance

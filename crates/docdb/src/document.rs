@@ -1,6 +1,12 @@
 //! What every document that is kept has: an `_id`, which stands first.
 
 use bson::{Bson, Document};
+use ejson::shell::value_in_error_text;
+
+use crate::{
+    error::{Error, Result, code},
+    expr::{MAX_DEPTH, depth_within},
+};
 
 /// The document with its `_id` before everything else, where it has one.
 #[must_use]
@@ -21,6 +27,47 @@ pub fn with_id(document: Document, or: impl FnOnce() -> Bson) -> Document {
         true => id_first(document),
         false => behind(or(), document),
     }
+}
+
+/// Refuses a document with an `_id` that no document may have.
+///
+/// # Errors
+/// 53 InvalidIdField.
+pub fn check_id(document: &Document) -> Result<()> {
+    match document.get("_id") {
+        Some(Bson::Array(_) | Bson::RegularExpression(_) | Bson::Undefined) => Err(Error::new(
+            code::INVALID_ID_FIELD,
+            "The '_id' value cannot be of type array, regex or undefined",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a document that nests deeper than one may: no stage and no update could go on with it.
+///
+/// # Errors
+/// Where it does; the text has its `_id`.
+pub fn check_depth(document: &Document) -> Result<()> {
+    if document.values().all(|value| depth_within(value, MAX_DEPTH - 1)) {
+        return Ok(());
+    }
+    let id = document.get("_id").map(value_in_error_text).unwrap_or_default();
+    Err(Error::new(
+        code::OVERFLOW,
+        format!("The document with the _id {id} exceeds the maximum nesting depth of {MAX_DEPTH}"),
+    ))
+}
+
+/// How many documents and arrays stand in one another in it, itself among them.
+pub(crate) fn depth(document: &Document) -> usize {
+    fn of(value: &Bson) -> usize {
+        match value {
+            Bson::Document(inner) => depth(inner),
+            Bson::Array(elements) => 1 + elements.iter().map(of).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    1 + document.values().map(of).max().unwrap_or(0)
 }
 
 fn behind(id: Bson, fields: Document) -> Document {

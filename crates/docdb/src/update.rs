@@ -16,6 +16,7 @@ use bson::{Bson, Document};
 
 use crate::{
     Context,
+    document::{check_depth, depth},
     error::{Error, Result, code},
     order::equal,
     path::Element,
@@ -166,7 +167,12 @@ impl Update {
         };
         if let Some(updated) = &updated {
             check_id(document, updated)?;
-            apply::check_depth(updated)?;
+            // What was too deep before, in a file of an earlier version, may be changed, and gets no deeper.
+            if let Err(error) = check_depth(updated)
+                && depth(updated) > depth(document)
+            {
+                return Err(error);
+            }
         }
         Ok(updated)
     }
@@ -188,7 +194,7 @@ impl Update {
         if seed.contains_key("_id") {
             check_id(&seed, &document)?;
         }
-        apply::check_depth(&document)?;
+        check_depth(&document)?;
         Ok(id_first(document))
     }
 }

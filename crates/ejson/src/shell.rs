@@ -15,7 +15,7 @@ use bson::{Bson, DateTime, Document};
 
 use crate::{Error, Reason};
 
-pub use error_text::in_error_text;
+pub use error_text::{in_error_text, value_in_error_text};
 pub use write::{is_plain_key, quote, to_line, to_text, visible};
 
 /// Reads one value, whitespace and comments around it allowed.

@@ -3,7 +3,13 @@
 
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc, oid::ObjectId};
 use database::{DatabaseError, Inserted, ReturnedDocument, TransactionId, Update, UpdateKind, Updated};
-use docdb::{Context, document::with_id, expr::Variables, project::Projection, query::Filter};
+use docdb::{
+    Context,
+    document::{check_id, with_id},
+    expr::Variables,
+    project::Projection,
+    query::Filter,
+};
 use futures_util::future::join_all;
 
 use crate::{
@@ -427,13 +433,8 @@ fn check_count(count: usize) -> Result<()> {
 /// The document with an `_id` that MongoDB takes, which stands first.
 fn identified(document: Document) -> Result<Document> {
     let document = with_id(document, || ObjectId::new().into());
-    match document.get("_id") {
-        Some(Bson::Array(_) | Bson::RegularExpression(_) | Bson::Undefined) => Err(Failure::new(
-            code::INVALID_ID_FIELD,
-            "The '_id' value cannot be of type array, regex or undefined",
-        )),
-        _ => Ok(document),
-    }
+    check_id(&document)?;
+    Ok(document)
 }
 
 fn finish(answer: &mut Document, errors: Vec<Bson>) {

@@ -979,3 +979,28 @@ pub async fn what_an_index_does_not_take_is_refused(database: Engine) {
     let one = vec![doc! { "_id": 1, "a": [1, 2], "b": 1, "at": Bson::Null }];
     database.insert("c", one, None).await.unwrap();
 }
+
+/// One of them would stop every update and every pipeline over all of the collection.
+pub async fn one_that_is_too_deep_is_refused(database: Engine) {
+    holding(&database, Vec::new()).await;
+    let deep = |id: i32, levels: usize| {
+        let mut inner = doc! {};
+        for _ in 2..levels {
+            inner = doc! { "a": inner };
+        }
+        doc! { "_id": id, "a": inner }
+    };
+    for (id, levels) in [(1, 201), (2, 230)] {
+        let added = database.insert("c", vec![deep(id, levels)], None).await;
+        assert!(matches!(added, Err(DatabaseError::Refused(_))), "{added:?}");
+    }
+    database
+        .insert("c", vec![deep(3, 150), doc! { "_id": 4 }], None)
+        .await
+        .unwrap();
+    let all_of_them = Update {
+        many: true,
+        ..change(doc! {}, doc! { "$set": { "seen": true } })
+    };
+    assert_eq!(database.update("c", all_of_them, None).await.unwrap().modified, 2);
+}

@@ -3,12 +3,13 @@
 use std::cell::Cell;
 
 use bson::{Bson, Document, Timestamp, doc};
+use ejson::shell::value_in_error_text;
 
 use super::{BitOperator, Operator, Operators, UpdatePart, UpdatePath, identical, number};
 use crate::{
     Context,
     error::{Error, Result, code},
-    expr::{MAX_DEPTH, Variables, depth_within, value_size},
+    expr::{Variables, value_size},
     order::compare,
     path::Element,
     query::Filter,
@@ -158,6 +159,7 @@ impl Applier<'_> {
         if matches!(target.operator, Operator::Unset) {
             return Ok(false);
         }
+        let value = value_in_error_text(value);
         match parts.first() {
             Some(UpdatePart::All | UpdatePart::Filtered(_)) => Err(Error::bad_value(format!(
                 "Cannot apply array updates to non-array element {name}: {value}"
@@ -430,10 +432,12 @@ impl Applier<'_> {
                 Some(Bson::Array(_)) => {
                     return Err(Error::bad_value(format!(
                         "The {side} field cannot be an array element, '{}' in doc with _id: {} has an array field called '{name}'",
-                        path.text, self.id
+                        path.text,
+                        value_in_error_text(&self.id)
                     )));
                 }
                 Some(value) => {
+                    let value = value_in_error_text(value);
                     return Err(Error::new(
                         code::PATH_NOT_VIABLE,
                         format!(
@@ -479,6 +483,7 @@ fn bits(current: Option<&Bson>, operations: &[(BitOperator, Bson)], name: &str, 
             (Bson::Int64(left), Bson::Int32(right)) => Bson::Int64(apply(*left, i64::from(*right))),
             (Bson::Int64(left), Bson::Int64(right)) => Bson::Int64(apply(*left, *right)),
             (other, _) => {
+                let (id, other) = (value_in_error_text(id), value_in_error_text(other));
                 return Err(Error::bad_value(format!(
                     "Cannot apply $bit to a value of non-integral type. {{_id: {id}}} has the field {name} of value {other}"
                 )));
@@ -486,16 +491,4 @@ fn bits(current: Option<&Bson>, operations: &[(BitOperator, Bson)], name: &str, 
         };
     }
     Ok(result)
-}
-
-/// Refuses a document that nests too deep.
-pub(super) fn check_depth(document: &Document) -> Result<()> {
-    if document.values().all(|value| depth_within(value, MAX_DEPTH - 1)) {
-        Ok(())
-    } else {
-        Err(Error::new(
-            code::OVERFLOW,
-            format!("The document exceeds the maximum nesting depth of {MAX_DEPTH}"),
-        ))
-    }
 }

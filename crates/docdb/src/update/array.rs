@@ -1,6 +1,7 @@
 //! The operators on arrays.
 
 use bson::Bson;
+use ejson::shell::value_in_error_text;
 
 use super::{Pull, Push, apply::Outcome, identical};
 use crate::{
@@ -71,6 +72,7 @@ impl Push {
             return Ok(Outcome::Put(Bson::Array(made)));
         };
         let elements = array(current, || {
+            let id = value_in_error_text(id);
             format!("The field '{name}' must be an array but is of another type in document {{_id: {id}}}")
         })?;
         if self.sort.is_none() && self.slice.is_none() {
@@ -162,6 +164,7 @@ pub(super) fn add_to_set(
         return Ok(Outcome::Put(Bson::Array(made)));
     };
     let elements = array(current, || {
+        let id = value_in_error_text(id);
         format!(
             "Cannot apply $addToSet to non-array field. Field named '{name}' has another type in document {{_id: {id}}}"
         )

@@ -1,6 +1,7 @@
 //! `$inc` and `$mul`: int32 widens to int64, beyond int64 is an error, a double makes a double.
 
 use bson::Bson;
+use ejson::shell::value_in_error_text;
 
 use crate::{
     error::{Error, Result},
@@ -50,12 +51,14 @@ fn calculate(
     doubles: fn(f64, f64) -> f64,
 ) -> Result<Bson> {
     let Some(left) = Number::of(current) else {
+        let (id, current) = (value_in_error_text(id), value_in_error_text(current));
         return Err(Error::type_mismatch(format!(
             "Cannot apply {operator} to a value of non-numeric type. {{_id: {id}}} has the field '{field}' of \
              non-numeric type: {current}"
         )));
     };
     let Some(right) = Number::of(operand) else {
+        let operand = value_in_error_text(operand);
         return Err(Error::type_mismatch(format!(
             "{operator} needs a number: {operand}"
         )));
@@ -64,6 +67,7 @@ fn calculate(
         return Ok(Bson::Double(doubles(left.to_f64(), right.to_f64())));
     };
     let result = integers(left, right).ok_or_else(|| {
+        let id = value_in_error_text(id);
         Error::bad_value(format!(
             "Failed to apply {operator} operations to current value ({current}) for document {{_id: {id}}}: field '{field}'"
         ))

@@ -11,19 +11,21 @@ pub fn in_error_text(document: &Document) -> String {
     }
     let members: Vec<String> = document
         .iter()
-        .map(|(name, member)| format!("{name}: {}", value(member)))
+        .map(|(name, member)| format!("{name}: {}", value_in_error_text(member)))
         .collect();
     format!("{{ {} }}", members.join(", "))
 }
 
-fn value(shown: &Bson) -> String {
+/// One value, as it stands in an error text of the server's.
+#[must_use]
+pub fn value_in_error_text(shown: &Bson) -> String {
     match shown {
         Bson::String(text) => super::write::quote(text),
         Bson::ObjectId(id) => format!("ObjectId('{id}')"),
         Bson::Document(inner) => in_error_text(inner),
         Bson::Array(elements) if elements.is_empty() => "[]".to_owned(),
         Bson::Array(elements) => {
-            let elements: Vec<String> = elements.iter().map(value).collect();
+            let elements: Vec<String> = elements.iter().map(value_in_error_text).collect();
             format!("[ {} ]", elements.join(", "))
         }
         Bson::DateTime(date) => format!("new Date({})", date.timestamp_millis()),

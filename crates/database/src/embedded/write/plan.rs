@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use bson::{Bson, Document};
-use docdb::{Context, query::Filter, sort::Sort};
+use docdb::{
+    Context,
+    document::{check_depth, check_id},
+    query::Filter,
+    sort::Sort,
+};
 
 use super::{
     DocumentWrite, WriteDone,
     matching::{UpdatePlan, remove_in, take_in, update_in},
     target::Target,
 };
-use crate::{Inserted, Result, Update, embedded::catalog::Collection};
+use crate::{DatabaseError, Inserted, Result, Update, embedded::catalog::Collection};
 
 /// What is to be done, whether at once or in a transaction.
 pub(super) struct WritePlan<'w> {
@@ -87,7 +92,10 @@ fn insert_in(
     }
     let mut inserted = Inserted::default();
     for (at, document) in documents.iter().enumerate() {
-        let outcome = target.insert(collection, document);
+        let outcome = check_id(document)
+            .and_then(|()| check_depth(document))
+            .map_err(DatabaseError::Refused)
+            .and_then(|()| target.insert(collection, document));
         let id = document.get("_id").cloned().unwrap_or(Bson::Null);
         if !inserted.note(at, id, outcome, ordered)? {
             break;
