@@ -493,6 +493,22 @@ fn is_server_date(date: &Bson) -> bool {
         .is_some_and(|options| options.keys().all(|name| name == "offset"))
 }
 
+/// A pattern among values: SDKs before 2.1 send `_.in([/^a/])` as `{$in: [{$regex: "^a", $options: ""}]}`, which is no condition there and
+/// which no MongoDB takes.
+fn pattern_of(element: &Bson) -> Option<Bson> {
+    let element = element.as_document()?;
+    let pattern = element.get_str("$regex").ok()?;
+    let options = match (element.get("$options"), element.len()) {
+        (None, 1) => String::new(),
+        (Some(Bson::String(options)), 2) => options.chars().filter(|flag| matters(*flag)).collect(),
+        _ => return None,
+    };
+    Some(Bson::RegularExpression(Regex {
+        pattern: pattern.try_into().ok()?,
+        options: options.try_into().ok()?,
+    }))
+}
+
 /// Takes the flags that the engine does not have out of a query: programs write `db.RegExp({regexp, options: 'gi'})` and even
 /// `options: '.'`, which the platform's engine passes over and a newer MongoDB refuses.
 fn pass_over_flags(query: &mut Document) {
@@ -500,6 +516,14 @@ fn pass_over_flags(query: &mut Document) {
     for (name, value) in query.iter_mut() {
         match value {
             Bson::String(options) if pattern && name == "$options" => options.retain(matters),
+            Bson::Array(elements) if matches!(name.as_str(), "$in" | "$nin" | "$all") => {
+                for element in elements {
+                    match pattern_of(element) {
+                        Some(pattern) => *element = pattern,
+                        None => pass_over_flags_in(element),
+                    }
+                }
+            }
             value => pass_over_flags_in(value),
         }
     }

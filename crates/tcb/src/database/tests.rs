@@ -98,6 +98,19 @@ fn flags_that_decide_nothing_are_passed_over() {
     ] {
         assert_eq!(filter(query), doc! {"a": {"$regex": "喵", "$options": "i"}});
     }
+    // Among values it is one as well.
+    for operator in ["$in", "$nin", "$all"] {
+        let query =
+            json!({"a": {operator: [{"$regex": "^喵", "$options": "gi"}, "x", {"$regex": "y"}, {"$gt": 1}]}});
+        let regex = |pattern: &str, options: &str| bson::Regex {
+            pattern: pattern.try_into().unwrap(),
+            options: options.try_into().unwrap(),
+        };
+        for query in [query.clone(), json!(query.to_string())] {
+            let expected = doc! {"a": {operator: [regex("^喵", "i"), "x", regex("y", ""), {"$gt": 1}]}};
+            assert_eq!(filter(query), expected, "{operator}");
+        }
+    }
     // What nobody knows as a flag, and what only looks like options.
     assert_eq!(
         filter(json!(r#"{"a":{"$regex":"x","$options":".iq"},"$options":"g"}"#)),
