@@ -149,7 +149,8 @@ pub enum SignatureError {
     /// All is in order, but the signature is another.
     #[error(
         "the signature is not that of the request: it was altered on its way, or signed with another key (a function that sets \
-         TENCENTCLOUD_SECRETID or TENCENTCLOUD_SECRETKEY signs with its own)"
+         TENCENTCLOUD_SECRETID or TENCENTCLOUD_SECRETKEY signs with its own). wx-server-sdk up to 2.0.1 signs a Date or a Buffer within \
+         a command, as in _.set(new Date()), as if it were empty: write it without the command, or use 2.1 or later"
     )]
     Mismatch,
 }
