@@ -25,6 +25,20 @@ pub enum FileError {
         #[source]
         cause: Cause,
     },
+    /// It cannot be opened, because the disk is full: what its journal has wants a place in it.
+    #[error(
+        "{} {place} cannot be opened, as there is no room left on its disk: what its journal has is to be put into it. Nothing is lost — make \
+         room there, as much as the journal beside it has, and start again", form.noun
+    )]
+    Full {
+        /// What it is.
+        form: &'static Form,
+        /// Where it is.
+        place: String,
+        /// The operating system's reason.
+        #[source]
+        cause: Cause,
+    },
     /// Another process has it open.
     #[error("{} {place} is in use by another process — stop the other yunqiao, or name another file as {}", form.noun, form.setting)]
     InUse {
@@ -110,6 +124,15 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// Why a file cannot be opened that the operating system or redb failed at.
+    pub(crate) fn unopened(form: &'static Form, place: String, cause: impl Into<Cause>) -> Self {
+        let cause = cause.into();
+        match is_full(&*cause) {
+            true => Self::Full { form, place, cause },
+            false => Self::Open { form, place, cause },
+        }
+    }
+
     /// Whether another process has the file open.
     #[must_use]
     pub const fn is_in_use(&self) -> bool {
@@ -121,6 +144,14 @@ impl FileError {
     pub fn report(&self) -> impl fmt::Display {
         with_causes(self)
     }
+}
+
+/// Whether an error or one of its causes says that the disk is full.
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    let is = error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
+    is || error.source().is_some_and(is_full)
 }
 
 /// Why a transaction came to nothing, as its caller gets it.

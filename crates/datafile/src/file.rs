@@ -146,11 +146,7 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     fn failed(&self, cause: impl Into<Cause>) -> FileError {
-        FileError::Open {
-            form: self.form,
-            place: self.path.display().to_string(),
-            cause: cause.into(),
-        }
+        FileError::unopened(self.form, self.path.display().to_string(), cause)
     }
 
     fn foreign(&self, what: &'static str) -> FileError {
@@ -449,11 +445,7 @@ pub(crate) fn refused_journal(
 ) -> FileError {
     let place = path.display().to_string();
     match error {
-        JournalError::Io(cause) => FileError::Open {
-            form,
-            place,
-            cause: cause.into(),
-        },
+        JournalError::Io(cause) => FileError::unopened(form, place, cause),
         JournalError::Damaged | JournalError::Redo(_) => FileError::Damaged {
             form,
             place,
@@ -483,11 +475,9 @@ fn refused(path: &Path, form: &'static Form, error: DatabaseError) -> FileError 
             "a database in a file format that this yunqiao cannot read",
             another(form),
         ),
-        DatabaseError::Storage(StorageError::Io(cause)) if !is_damage(&cause) => FileError::Open {
-            form,
-            place,
-            cause: cause.into(),
-        },
+        DatabaseError::Storage(StorageError::Io(cause)) if !is_damage(&cause) => {
+            FileError::unopened(form, place, cause)
+        }
         other => FileError::Damaged {
             form,
             place,

@@ -390,9 +390,9 @@ impl DataFile {
         let note = |error| {
             // The file was open before, so the advice for a file that cannot be opened at the start would mislead.
             self.note(match error {
-                FileError::Open { form, place, cause } | FileError::Damaged { form, place, cause } => {
-                    FileError::Failed { form, place, cause }
-                }
+                FileError::Open { form, place, cause }
+                | FileError::Full { form, place, cause }
+                | FileError::Damaged { form, place, cause } => FileError::Failed { form, place, cause },
                 error => error,
             })
         };
