@@ -186,6 +186,20 @@ fn everything(dir: &Path) {
         !good && err.contains("30 documents did not go in") && err.contains("--upsert"),
         "{err}"
     );
+    // What is exported comes back as it was, whatever its names are.
+    let dotted = "{\"_id\":\"1\",\"a.b\":1,\"o\":{\".c\":2,\"$x\":3}}\n";
+    let (good, _, err) = with_input(db(dir, &["import", "dots", "-", "--as-written"]), dotted);
+    assert!(good && !err.contains("path"), "{err}");
+    let (good, out, err) = done(db(dir, &["export", "dots"]));
+    assert!(good && err.contains("--as-written"), "{err}");
+    assert_eq!(out, dotted);
+    let (good, _, err) = with_input(db(dir, &["import", "paths", "-"]), "{\"_id\":\"1\",\"a.b\":1}\n");
+    assert!(
+        good && err.contains("1 document: a name with a dot in it was taken for a path"),
+        "{err}"
+    );
+    let (_, out, _) = done(db(dir, &["export", "paths"]));
+    assert_eq!(out, "{\"_id\":\"1\",\"a\":{\"b\":1}}\n");
     // A name that is not there, and a file that is not there.
     let (good, _, err) = done(db(dir, &["export", "todo"]));
     assert!(!good && err.contains("did you mean \"todos\"?"), "{err}");

@@ -672,6 +672,9 @@ pub(crate) struct Import {
     /// A document takes the place of the one that has its _id; without this, it is refused
     #[arg(long)]
     pub(crate) upsert: bool,
+    /// Names with dots in them stay names, as `yunqiao db export` writes them; without this, "a.b" is b in a, as in WeChat's import
+    #[arg(long)]
+    pub(crate) as_written: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]

@@ -515,7 +515,15 @@ async fn seed(database: &dyn Database, folder: &Path, shared: bool) -> anyhow::R
             "[database] seed：无法读取目录 {folder}"
         )
     })?;
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    // What begins with a dot is another program's: macOS leaves "._todos.json" beside a file.
+    let is_hidden = |path: &Path| {
+        path.file_name()
+            .is_some_and(|name| name.as_bytes().starts_with(b"."))
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_file() && !is_hidden(path))
+        .collect();
     files.sort();
     for file in files {
         let (Some(name), Some(format)) = (

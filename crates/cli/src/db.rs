@@ -100,6 +100,9 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
         false => ConflictMode::Insert,
     };
     let mut documents = DocumentReader::new(input, format);
+    if import.as_written {
+        documents = documents.as_written();
+    }
     let (reach, unmade) = Reach::open(&args.place).await?;
     reach.make_collection(&import.collection).await?;
     let watched = terminal::is_watched();
@@ -173,6 +176,19 @@ fn tell(report: &ImportReport, file: &str, collection: &str) {
             "{collection}：新增 {added} 条，替换 {replaced} 条"
         ),
     });
+    if report.with_paths > 0 {
+        let documents = counted_documents(report.with_paths);
+        print::warning(
+            say!(
+                "{documents}: a name with a dot in it was taken for a path, and made an object in an object",
+                "{documents}：带点号的字段名被当作路径，变成了嵌套对象"
+            ),
+            t(
+                "with --as-written names stay as they are",
+                "加上 --as-written，字段名保持原样",
+            ),
+        );
+    }
     if report.refused == 0 {
         return;
     }
@@ -304,11 +320,12 @@ impl ExportSource<'_> {
             }
         }
         terminal::wait_for(None);
-        let formulas = writer.formulas();
+        let (formulas, with_paths) = (writer.formulas(), writer.with_paths());
         writer.finish()?;
         Ok(ExportCount {
             documents: written,
             formulas,
+            with_paths,
         })
     }
 
@@ -332,10 +349,25 @@ struct ExportCount {
     documents: u64,
     /// Cells that a spreadsheet takes for formulas.
     formulas: u64,
+    /// Documents with names that an import takes for paths.
+    with_paths: u64,
 }
 
 impl ExportCount {
     fn warn(&self) {
+        if self.with_paths > 0 {
+            let documents = counted_documents(self.with_paths);
+            print::warning(
+                say!(
+                    "{documents}: there are names with a dot in them, which an import takes for paths, or with a $ before them",
+                    "{documents}：有带点号（导入时会被当作路径）或以 $ 开头的字段名"
+                ),
+                t(
+                    "to bring the file back as it is: yunqiao db import --as-written",
+                    "要原样导回，请用 yunqiao db import --as-written",
+                ),
+            );
+        }
         if self.formulas > 0 {
             let cells_zh = self.formulas;
             let cells_en = match cells_zh {

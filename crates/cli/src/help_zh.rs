@@ -416,6 +416,10 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "_id 相同的记录被替换；不写则拒绝",
     ),
     (
+        "Names with dots in them stay names, as `yunqiao db export` writes them; without this, \"a.b\" is b in a, as in WeChat's import",
+        "带点号的字段名保持原样（与 `yunqiao db export` 写出的一致）；不写则 \"a.b\" 表示 a 里的 b，与微信的导入相同",
+    ),
+    (
         "The file, which is replaced if it is there; `-` or nothing writes to standard output",
         "文件，已有则覆盖；`-` 或不写表示标准输出",
     ),

@@ -6,13 +6,15 @@
 //!
 //! *JSON* is Extended JSON (`{"$date": …}`, `{"$oid": …}`), objects one after another as WeChat's console has them, or one array of
 //! them. Names are what WeChat's import takes: no dot at either end, no two dots in a row, none twice; a name with a dot in it,
-//! `"a.b"`, is a path and makes an object in an object.
+//! `"a.b"`, is a path and makes an object in an object. What was written here may have such names, and is read [as it was
+//! written](DocumentReader::as_written).
 //!
 //! *CSV* has the paths of fields in its first line. No document of WeChat's says how the types of cells are guessed, so this is a
 //! choice: an empty cell is a field that is not there; `true`, `false`, a number written as a program writes it, a
 //! time such as `2018-08-31T17:30:00.882Z`, and Extended JSON in brackets are what they look like; everything else is text.
 //! So `007`, `1.50` and `+1` stay text, and nothing of them is lost.
 
+mod binary;
 mod cell;
 mod csv;
 mod export;
@@ -25,6 +27,7 @@ mod tests;
 mod write;
 
 pub use self::{
+    binary::bson_documents,
     export::DocumentPages,
     import::{
         ConflictMode, ImportCause, ImportError, ImportReport, RefusedDocument, import, import_with, put,

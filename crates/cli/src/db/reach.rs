@@ -10,7 +10,7 @@ use database::{
 };
 use ejson::Style;
 use project::Project;
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, header::ACCEPT};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
     operator::{self, Operator, Way},
 };
 
+/// Documents as they are, between the two.
+const BSON: &str = "application/bson";
 /// Where the listener has it.
 const DATABASE: &str = "/operator/database";
 /// The reply's header that says where the next page begins, and the query that asks for it.
@@ -133,11 +135,7 @@ impl Reach {
                 self.make_collection(collection).await?;
                 Ok(exchange::put(&**database, collection, documents, ConflictMode::Insert).await?)
             }
-            Self::There(operator) => {
-                operator
-                    .put(collection, &documents, ConflictMode::Insert, Some("plain"))
-                    .await
-            }
+            Self::There(operator) => operator.put(collection, &documents, ConflictMode::Insert).await,
         }
     }
 
@@ -153,7 +151,7 @@ impl Reach {
                 .await
                 .map_err(|error| Failed(error.into())),
             Self::There(operator) => operator
-                .put(collection, &documents, conflict, None)
+                .put(collection, &documents, conflict)
                 .await
                 .map_err(Failed),
         }
@@ -239,7 +237,7 @@ impl PagesThrough<'_> {
                 if let Some(from) = from {
                     query.push(("from", from.as_str()));
                 }
-                let request = operator.ask(Method::GET, "/export", &query);
+                let request = operator.ask(Method::GET, "/export", &query).header(ACCEPT, BSON);
                 let reply = operator.send(request).await?;
                 let next = reply.headers().get(NEXT).and_then(|next| next.to_str().ok());
                 let next = next.map(|next| {
@@ -247,14 +245,9 @@ impl PagesThrough<'_> {
                         .map(|(text, _)| text)
                         .collect()
                 });
-                let lines = reply
-                    .bytes()
-                    .await
-                    .with_context(|| say!("the answer broke off", "应答中断"))?;
-                let mut page = Vec::new();
-                for document in ejson::read_documents(&lines) {
-                    page.push(RawDocumentBuf::try_from(&document?)?);
-                }
+                let broken = || say!("the answer broke off", "应答中断");
+                let bytes = reply.bytes().await.with_context(broken)?;
+                let page = exchange::bson_documents(&bytes).with_context(broken)?;
                 match next {
                     None => *ended = true,
                     Some(next) => *from = Some(next),
@@ -292,7 +285,6 @@ impl DatabaseDoors {
         collection: &str,
         documents: &[FileDocument],
         conflict: ConflictMode,
-        names: Option<&str>,
     ) -> anyhow::Result<ImportReport> {
         let mut lines = Vec::new();
         for read in documents {
@@ -303,8 +295,12 @@ impl DatabaseDoors {
             ConflictMode::Insert => "insert",
             ConflictMode::Upsert => "upsert",
         };
-        let mut query = vec![("collection", collection), ("conflict", conflict)];
-        query.extend(names.map(|names| ("names", names)));
+        // What a name with a dot in it is, was decided where they were read.
+        let query = [
+            ("collection", collection),
+            ("conflict", conflict),
+            ("names", "plain"),
+        ];
         let request = self.ask(Method::POST, "/import", &query);
         let request = request.body(lines);
         let answer = self.answer(request).await?;
@@ -323,6 +319,7 @@ impl DatabaseDoors {
             replaced: number("replaced"),
             refused: number("refused"),
             id_taken: number("idTaken"),
+            with_paths: 0,
             told: told.collect(),
         })
     }

@@ -738,6 +738,7 @@ impl DocumentBatches<'_> {
             batch.push(FileDocument {
                 line: self.line,
                 bytes: text.len(),
+                has_paths: false,
                 document,
             });
         }

@@ -193,6 +193,7 @@ fn document(columns: &[String], record: &Record) -> Result<FileDocument, FileErr
     }
     Ok(FileDocument {
         line: *line,
+        has_paths: false,
         bytes: cells.as_slice().len(),
         document,
     })

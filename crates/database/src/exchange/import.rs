@@ -40,6 +40,8 @@ pub struct ImportReport {
     pub refused: u64,
     /// Of those, the ones whose `_id` another document has, which they would [replace](ConflictMode::Upsert).
     pub id_taken: u64,
+    /// Documents of the file in which a name with a dot in it was taken for a path.
+    pub with_paths: u64,
     /// The first of all that were refused.
     pub told: Vec<RefusedDocument>,
 }
@@ -66,6 +68,7 @@ impl ImportReport {
         self.replaced += more.replaced;
         self.refused += more.refused;
         self.id_taken += more.id_taken;
+        self.with_paths += more.with_paths;
         let room = TOLD.saturating_sub(self.told.len());
         self.told.extend(more.told.into_iter().take(room));
     }
@@ -150,6 +153,7 @@ where
         let (batch, failure) = batch(documents);
         let last = batch.is_empty();
         if !last {
+            imported.with_paths += batch.iter().filter(|read| read.has_paths).count() as u64;
             match put(batch).await {
                 Ok(more) => imported.extend(more),
                 Err(error) => {

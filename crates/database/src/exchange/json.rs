@@ -14,6 +14,8 @@ const PIECE: usize = 64 << 10;
 /// Documents in a file of JSON.
 pub(super) struct JsonReader<R> {
     input: R,
+    /// Whether names are names, and no paths.
+    pub(super) as_written: bool,
     ended: bool,
     piece: Vec<u8>,
     /// What was read; up to `at`, it was taken.
@@ -113,6 +115,7 @@ impl<R: Read> JsonReader<R> {
     pub(super) fn new(input: R) -> Self {
         Self {
             input,
+            as_written: false,
             ended: false,
             piece: vec![0; PIECE],
             text: Vec::new(),
@@ -207,7 +210,12 @@ impl<R: Read> JsonReader<R> {
                 }));
             }
         };
-        let document = names::nest(document).map_err(|(name, reason)| {
+        let has_paths = !self.as_written && names::has_paths(&document);
+        let nested = match has_paths {
+            true => names::nest(document),
+            false => Ok(document),
+        };
+        let document = nested.map_err(|(name, reason)| {
             let mut quoted = Vec::new();
             ejson::write(&mut quoted, &name.into(), ejson::Style::Relaxed);
             let at = memchr::memmem::find(text, &quoted).unwrap_or(0);
@@ -216,6 +224,7 @@ impl<R: Read> JsonReader<R> {
         let read = FileDocument {
             line: self.place.line,
             bytes: text.len(),
+            has_paths,
             document,
         };
         self.take(extent.seen);

@@ -1,6 +1,6 @@
 //! Names as paths: `a.b` is `b` in `a`.
 
-use bson::{Bson, Document};
+use bson::{Bson, Document, RawBsonRef, RawDocument};
 
 use super::read::FileErrorReason;
 
@@ -51,7 +51,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// Whether any name in it wants a look.
-fn has_paths(document: &Document) -> bool {
+pub(super) fn has_paths(document: &Document) -> bool {
     document
         .iter()
         .any(|(name, value)| !is_plain(name) || value_has_paths(value))
@@ -61,6 +61,22 @@ fn value_has_paths(value: &Bson) -> bool {
     match value {
         Bson::Document(inner) => has_paths(inner),
         Bson::Array(elements) => elements.iter().any(value_has_paths),
+        _ => false,
+    }
+}
+
+/// The same of a document's bytes.
+pub(super) fn raw_has_paths(document: &RawDocument) -> bool {
+    document
+        .iter()
+        .flatten()
+        .any(|(name, value)| !is_plain(name.as_str()) || raw_value_has_paths(value))
+}
+
+fn raw_value_has_paths(value: RawBsonRef<'_>) -> bool {
+    match value {
+        RawBsonRef::Document(inner) => raw_has_paths(inner),
+        RawBsonRef::Array(elements) => elements.into_iter().flatten().any(raw_value_has_paths),
         _ => false,
     }
 }

@@ -42,6 +42,8 @@ pub struct FileDocument {
     pub line: u64,
     /// How many bytes it has as text.
     pub bytes: usize,
+    /// Whether a name in it was taken for a path.
+    pub has_paths: bool,
     /// What it holds, as the file has it: with or without an `_id`.
     pub document: Document,
 }
@@ -267,6 +269,15 @@ impl<R: Read> DocumentReader<R> {
             }),
         };
         Self { source: Some(source) }
+    }
+
+    /// The same where each name of JSON is what it is, and no path: what [`DocumentWriter`](super::DocumentWriter) has written comes back.
+    #[must_use]
+    pub fn as_written(mut self) -> Self {
+        if let Some(Source::Json(json)) = &mut self.source {
+            json.as_written = true;
+        }
+        self
     }
 }
 

@@ -500,3 +500,61 @@ fn names_nest_and_columns_grow_within_bounds() {
     let wide = RawDocumentBuf::try_from(&doc! { "n".repeat(100_000): inner }).unwrap();
     assert!(CsvColumns::default().note(&wide).is_err());
 }
+
+/// What is exported comes back, whatever its names are; read as WeChat's import does it, they are paths, which is told.
+#[tokio::test]
+async fn what_was_written_is_read_as_it_was() {
+    let document = doc! {
+        "_id": "1", "a.b": 1, "a": { "c": 2 }, "o": [{ "c.d": 2, ".e": 3, "": 4 }], "12.5": 3, "q": { "$x": 1, "y": 2 },
+    };
+    let raw = RawDocumentBuf::try_from(&document).unwrap();
+    let mut writer = DocumentWriter::new(Vec::new(), FileLayout::Lines(Style::Canonical));
+    writer.write(&raw).unwrap();
+    writer
+        .write(&RawDocumentBuf::try_from(&doc! { "_id": "2", "plain": { "n": 1 } }).unwrap())
+        .unwrap();
+    assert_eq!(writer.with_paths(), 1);
+    let text = writer.finish().unwrap();
+    let database = memory().await;
+    let mut reader = DocumentReader::new(&text[..], None).as_written();
+    let report = import(&database, "users", &mut reader, ConflictMode::Insert, |_| {})
+        .await
+        .unwrap();
+    assert_eq!((report.added, report.with_paths), (2, 0));
+    assert_eq!(all(&database).await[0], document);
+    let said = imported(
+        &database,
+        std::str::from_utf8(&text).unwrap(),
+        ConflictMode::Insert,
+    )
+    .await;
+    assert!(said.unwrap_err().contains("begins or ends with a dot"));
+    let paths = "{\"_id\":\"3\",\"a.b\":1}\n{\"_id\":\"4\"}\n";
+    let report = imported(&database, paths, ConflictMode::Insert).await.unwrap();
+    assert_eq!((report.added, report.with_paths), (2, 1));
+    assert_eq!(all(&database).await[2], doc! { "_id": "3", "a": { "b": 1 } });
+}
+
+#[test]
+fn bson_is_taken_apart_as_it_was_put_together() {
+    // As JSON each of these would be read as something else, or not at all.
+    let documents = [
+        doc! { "a": { "$numberInt": "q" } },
+        doc! { "a": { "$numberInt": "5" } },
+        doc! {},
+    ];
+    let bytes: Vec<u8> = documents
+        .iter()
+        .flat_map(|document| document.to_vec().unwrap())
+        .collect();
+    let read = bson_documents(&bytes).unwrap();
+    let read: Vec<Document> = read
+        .iter()
+        .map(|raw| Document::try_from(raw.as_ref()).unwrap())
+        .collect();
+    assert_eq!(read, documents);
+    assert_eq!(bson_documents(&[]), Some(Vec::new()));
+    for broken in [&bytes[..bytes.len() - 1], &bytes[1..], &[0; 4]] {
+        assert_eq!(bson_documents(broken), None);
+    }
+}

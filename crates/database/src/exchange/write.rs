@@ -9,7 +9,7 @@ use bson::{RawBsonRef, RawDocument};
 use ejson::Style;
 use wording::{Wording, wording};
 
-use super::cell;
+use super::{cell, names};
 
 /// Columns that a file of CSV may have.
 const MOST_COLUMNS: usize = 5000;
@@ -39,6 +39,7 @@ pub struct DocumentWriter<W> {
     cell: Vec<u8>,
     written: u64,
     formulas: u64,
+    with_paths: u64,
 }
 
 impl<W: Write> DocumentWriter<W> {
@@ -51,6 +52,7 @@ impl<W: Write> DocumentWriter<W> {
             cell: Vec::new(),
             written: 0,
             formulas: 0,
+            with_paths: 0,
         }
     }
 
@@ -88,6 +90,9 @@ impl<W: Write> DocumentWriter<W> {
                 self.text.extend_from_slice(b"\r\n");
             }
         }
+        if !matches!(self.layout, FileLayout::Csv(_)) {
+            self.with_paths += u64::from(names::raw_has_paths(document));
+        }
         self.written += 1;
         if self.text.len() >= PIECE {
             self.flush()?;
@@ -101,6 +106,13 @@ impl<W: Write> DocumentWriter<W> {
     #[must_use]
     pub const fn formulas(&self) -> u64 {
         self.formulas
+    }
+
+    /// How many documents of JSON have a name that an import would take for a path, or refuse, unless it takes names
+    /// [as they were written](super::DocumentReader::as_written).
+    #[must_use]
+    pub const fn with_paths(&self) -> u64 {
+        self.with_paths
     }
 
     /// Writes what belongs behind the last document, and gives back where it was written to.

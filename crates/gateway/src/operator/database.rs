@@ -5,7 +5,8 @@
 //!   content type (and the secret, not the pass), and makes the collection where it is missing. `&conflict=upsert` has them take the
 //!   place of those with their `_id`. With `&names=plain` a dot in a name is a dot; without it `a.b` is `b` in `a`.
 //! * `GET /operator/database/export?collection=NAME` gives documents in the order of their `_id`, as canonical Extended JSON, one on
-//!   each line; `&where=` names which. The reply's header `x-yunqiao-next` is the `from` of the next page; without it there are
+//!   each line, or, where `accept` is `application/bson`, as BSON, one behind the other: JSON of an object that looks like Extended
+//!   JSON would be read as something else. `&where=` names which. The reply's header `x-yunqiao-next` is the `from` of the next page; without it there are
 //!   no more.
 //! * `DELETE /operator/database?collection=NAME` removes a collection with its documents and indexes.
 //! * `POST /operator/database/index?collection=NAME` takes `{"fields":["status","-createTime"],"unique"?,"sparse"?,"kind"?}`, and
@@ -23,7 +24,7 @@ use database::{
 use ejson::Style;
 use http::{
     HeaderValue, Method, StatusCode,
-    header::{CONTENT_TYPE, HeaderName},
+    header::{ACCEPT, CONTENT_TYPE, HeaderName},
     request::Parts,
 };
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,8 @@ struct Named {
 }
 
 const SPHERE: &str = "2dsphere";
+/// Documents as they are: JSON has objects that look like something else.
+const BSON: &str = "application/bson";
 
 /// Answers a request of the operator's, who was let in.
 pub(super) async fn answer(
@@ -133,13 +136,16 @@ pub(super) async fn answer(
     Ok(match (path, method) {
         ("", &Method::GET) => reply::json(list(database).await?),
         ("/import", &Method::POST) => {
-            let format = match head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes) {
-                Some(csv) if csv.starts_with(b"text/csv") => FileFormat::Csv,
-                _ => FileFormat::Json,
+            let format = match header(head, &CONTENT_TYPE).starts_with(b"text/csv") {
+                true => FileFormat::Csv,
+                false => FileFormat::Json,
             };
             reply::json(import(database, &query, format, body).await?)
         }
-        ("/export", &Method::GET) => export(database, query).await?,
+        ("/export", &Method::GET) => {
+            let as_bson = header(head, &ACCEPT).starts_with(BSON.as_bytes());
+            export(database, query, as_bson).await?
+        }
         ("/index", &Method::POST) => reply::json(create_index(database, &query, body).await?),
         ("/index", &Method::DELETE) => reply::json(drop_index(database, &query).await?),
         ("", &Method::DELETE) => reply::json(drop_collection(database, &query).await?),
@@ -149,6 +155,13 @@ pub(super) async fn answer(
         ("/index", _) => return Err(Failure::method("DELETE, POST")),
         _ => return Err(Failure::not_found()),
     })
+}
+
+fn header<'h>(head: &'h Parts, name: &HeaderName) -> &'h [u8] {
+    head.headers
+        .get(name)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default()
 }
 
 impl Query {
@@ -249,6 +262,7 @@ fn plain_documents(body: &[u8]) -> Result<Vec<FileDocument>, Failure> {
             documents.push(FileDocument {
                 line,
                 bytes: text.len(),
+                has_paths: false,
                 document,
             });
         }
@@ -292,7 +306,7 @@ async fn import(
     })
 }
 
-async fn export(database: &dyn Database, query: Query) -> Result<HttpReply, Failure> {
+async fn export(database: &dyn Database, query: Query, as_bson: bool) -> Result<HttpReply, Failure> {
     let collection = query.collection()?.to_owned();
     let mut pages = match &query.from {
         None => DocumentPages::new(query.filter),
@@ -301,13 +315,20 @@ async fn export(database: &dyn Database, query: Query) -> Result<HttpReply, Fail
     };
     let page = pages.next(database, &collection).await.map_err(failure)?;
     let there_may_be_more = page.is_some();
-    let mut writer = DocumentWriter::new(Vec::new(), FileLayout::Lines(Style::Canonical));
-    let damaged = |error: std::io::Error| Failure::internal().because(Wording::as_is(error));
-    for document in page.unwrap_or_default() {
-        writer.write(&document).map_err(damaged)?;
-    }
-    let lines = Bytes::from(writer.finish().map_err(damaged)?);
-    let mut reply = reply::typed(StatusCode::OK, LINES, lines);
+    let page = page.unwrap_or_default();
+    let mut reply = if as_bson {
+        let documents: Vec<&[u8]> = page.iter().map(|document| document.as_bytes()).collect();
+        let content_type = HeaderValue::from_static(BSON);
+        reply::typed(StatusCode::OK, content_type, Bytes::from(documents.concat()))
+    } else {
+        let mut writer = DocumentWriter::new(Vec::new(), FileLayout::Lines(Style::Canonical));
+        let damaged = |error: std::io::Error| Failure::internal().because(Wording::as_is(error));
+        for document in page {
+            writer.write(&document).map_err(damaged)?;
+        }
+        let lines = Bytes::from(writer.finish().map_err(damaged)?);
+        reply::typed(StatusCode::OK, LINES, lines)
+    };
     if there_may_be_more {
         let next: String = form_urlencoded::byte_serialize(pages.bookmark().as_bytes()).collect();
         if let Ok(next) = HeaderValue::from_str(&next) {
