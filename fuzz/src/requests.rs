@@ -55,8 +55,9 @@ fn modern(document: &Document) {
         let read: Vec<String> = read.iter().map(text).collect();
         assert_eq!(read, std::slice::from_ref(&sent));
     }
-    // Of a query's regular expressions, flags that the engine does not have are taken out.
-    if document.values().any(has_other_flags) {
+    // Of a query's regular expressions, flags that the engine does not have are taken out; and as SDKs of old send one among values, it
+    // becomes one.
+    if has_other_flags(&Bson::Document(document.clone())) {
         return;
     }
     let find = json!({
@@ -77,13 +78,23 @@ fn modern(document: &Document) {
     }
 }
 
-/// Whether it is or has a regular expression with flags that the engine does not have, or a text that may stand for such flags.
+/// Whether it is or has a regular expression with flags that the engine does not have, or a text that may stand for such flags; or an
+/// object in a list that may stand for a regular expression.
 fn has_other_flags(value: &Bson) -> bool {
     let others = |flags: &str| flags.contains(|flag| !matches!(flag, 'i' | 'm' | 's' | 'x'));
     match value {
         Bson::RegularExpression(regex) => others(regex.options.as_str()),
         Bson::Document(inner) => inner.iter().any(|(name, value)| {
-            has_other_flags(value) || name == "$options" && value.as_str().is_some_and(others)
+            let is_pattern = |element: &Bson| {
+                element
+                    .as_document()
+                    .is_some_and(|inner| inner.contains_key("$regex"))
+            };
+            has_other_flags(value)
+                || name == "$options" && value.as_str().is_some_and(others)
+                || value
+                    .as_array()
+                    .is_some_and(|elements| elements.iter().any(is_pattern))
         }),
         Bson::Array(elements) => elements.iter().any(has_other_flags),
         _ => false,
