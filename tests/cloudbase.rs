@@ -401,6 +401,7 @@ async fn a_list_of_ids_may_be_as_long_as_an_address() {
         let request = request
             .query(&[("query", query)])
             .header("origin", "http://localhost:5173")
+            .header("x-sdk-version", "@cloudbase/js-sdk/3.7.0")
             .header("x-more", "x".repeat(more));
         match token {
             Some(token) => request.bearer_auth(token),
@@ -493,7 +494,7 @@ async fn what_is_not_served_is_said_in_the_sdks_words() {
         (
             "PUT",
             &format!("{COLLECTIONS}/news/documents/a"),
-            None,
+            sdk,
             405,
             "INVALID_PARAM",
             "this path takes",

@@ -158,10 +158,13 @@ async fn answers_that_are_none_are_refused_whole() {
             json!({"statusCode": 200, "multiValueHeaders": {"x-a": ["1", "2\n3"]}, "body": ""}),
             "line break",
         ),
-        (json!({"statusCode": 99}), "`statusCode` is 99"),
-        (json!({"statusCode": 100}), "`statusCode` is 100"),
-        (json!({"statusCode": 1000}), "`statusCode` is 1000"),
-        (json!({"statusCode": "ok"}), "`statusCode` is \\\"ok\\\""),
+        (json!({"statusCode": 99, "body": ""}), "`statusCode` is 99"),
+        (json!({"statusCode": 100, "body": ""}), "`statusCode` is 100"),
+        (json!({"statusCode": 1000, "body": ""}), "`statusCode` is 1000"),
+        (
+            json!({"statusCode": "ok", "body": ""}),
+            "`statusCode` is \\\"ok\\\"",
+        ),
         (
             json!({"statusCode": 200, "isBase64Encoded": true, "body": "no base64"}),
             "not base64",

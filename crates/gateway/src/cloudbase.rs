@@ -348,12 +348,12 @@ pub(crate) fn is_sdk(headers: &HeaderMap) -> bool {
     sdk.is_some_and(|sdk| sdk.starts_with("@cloudbase/"))
 }
 
-/// What is refused before a door of these SDKs has it, in the words that they read: of what is asked by one of them, or at a path that
-/// nobody else asks for.
+/// What is refused before a door of these SDKs has it, in the words that they read: whatever one of them asks, and for anybody that there is
+/// nothing behind a path of theirs.
 pub(crate) fn in_their_words(failure: Failure, head: &Parts, request_id: &str) -> Failure {
     let path = head.uri.path();
     let missing = failure.status == StatusCode::NOT_FOUND;
-    if failure.is_worded() {
+    if failure.is_worded() || !missing && !is_sdk(&head.headers) {
         failure
     } else if path.starts_with(::cloudbase::auth::ALL) {
         let fault = match missing {
