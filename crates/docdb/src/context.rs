@@ -26,6 +26,8 @@ pub struct Context {
     most: u64,
     /// Every step counts, not those of loops alone.
     is_strict: bool,
+    /// So it is for a part of the work.
+    counts: Cell<bool>,
     /// Set from outside when nobody waits for the operation any more.
     gone: Option<Arc<AtomicBool>>,
 }
@@ -48,6 +50,7 @@ impl Context {
             steps: Cell::new(0),
             most: MAX_STEPS,
             is_strict: false,
+            counts: Cell::new(false),
             gone: None,
         }
     }
@@ -114,9 +117,17 @@ impl Context {
         self.is_strict
     }
 
+    /// Does a part of the work of which every step counts, as rounds.
+    pub(crate) fn counted<T>(&self, work: impl FnOnce() -> T) -> T {
+        let outer = self.counts.replace(true);
+        let done = work();
+        self.counts.set(outer);
+        done
+    }
+
     /// Counts steps that take so little that they count only where every step does.
     pub(crate) fn spend_if_strict(&self, steps: u64) -> Result<()> {
-        match self.is_strict {
+        match self.is_strict || self.counts.get() {
             true => self.spend(steps),
             false => Ok(()),
         }

@@ -307,7 +307,10 @@ impl Predicate {
                 Ok(true)
             }
             Self::Not(predicate) => Ok(!predicate.matches_value(value, scope)?),
-            Self::Test(test) => test.meets_itself(value, scope),
+            Self::Test(test) => {
+                scope.context.spend_if_strict(1)?;
+                test.meets_itself(value, scope)
+            }
         }
     }
 }

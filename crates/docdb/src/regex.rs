@@ -86,11 +86,11 @@ impl Pattern {
 
     /// The pattern as it may be run in that context.
     fn compiled_for(&self, text: &str, context: &Context) -> Result<&fancy_regex::Regex> {
+        // A text takes a little for each byte, however simple the pattern is.
+        context.spend_if_strict(MATCHING + text.len() as u64 / 4)?;
         if !context.is_strict() {
             return Ok(&self.compiled);
         }
-        // A text takes a little for each byte, however simple the pattern is.
-        context.spend(MATCHING + text.len() as u64 / 4)?;
         let strict = self.strict.get_or_init(|| {
             let translated = translate::translate(&self.source, &self.options, DEPTH).ok()?;
             compile(&translated, &self.options, STRICT_STEPS, STRICT_BYTES).ok()

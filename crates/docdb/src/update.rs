@@ -86,13 +86,13 @@ enum Operator {
     },
     Bit(Vec<(BitOperator, Bson)>),
     Push(Push),
-    AddToSet(Vec<Bson>),
+    AddToSet(array::Values),
     /// The first element, or the last.
     Pop {
         first: bool,
     },
     Pull(Pull),
-    PullAll(Vec<Bson>),
+    PullAll(array::Values),
 }
 
 #[derive(Clone, Copy, Debug)]

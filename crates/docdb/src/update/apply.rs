@@ -58,7 +58,7 @@ impl Operator {
                 value_size(value)
             }
             Self::Push(push) => push.each.iter().map(value_size).sum(),
-            Self::AddToSet(values) => values.iter().map(value_size).sum(),
+            Self::AddToSet(values) => values.size,
             Self::Unset | Self::Pop { .. } | Self::Pull(_) | Self::PullAll(_) | Self::Rename(_) => 0,
             Self::Inc(_) | Self::Mul(_) | Self::CurrentDate { .. } | Self::Bit(_) => 8,
         }
@@ -221,7 +221,9 @@ impl Applier<'_> {
                         Some(element) => doc! {identifier: element.clone()},
                         None => break,
                     };
-                    if filter.matches(&wrapped, &Variables::none(), self.context)? {
+                    let matches = || filter.matches(&wrapped, &Variables::none(), self.context);
+                    // Conditions can be as many as elements.
+                    if self.context.counted(matches)? {
                         modified |= self.at_index(elements, index, rest, target)?;
                     }
                 }
@@ -383,10 +385,12 @@ impl Applier<'_> {
                 put(current, result)
             }
             Operator::Push(push) => push.apply(current, &name, &self.id, self.context)?,
-            Operator::AddToSet(values) => super::array::add_to_set(current, values, &name, &self.id)?,
+            Operator::AddToSet(values) => {
+                super::array::add_to_set(current, values, &name, &self.id, self.context)?
+            }
             Operator::Pop { first } => super::array::pop(current, *first, &name)?,
             Operator::Pull(pull) => pull.apply(current, &name, self.context)?,
-            Operator::PullAll(values) => super::array::pull_all(current, values, &name)?,
+            Operator::PullAll(values) => super::array::pull_all(current, values, &name, self.context)?,
             // It is applied by its own way, because it has two paths.
             Operator::Rename(_) => Outcome::Unchanged,
         })

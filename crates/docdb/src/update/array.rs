@@ -7,10 +7,67 @@ use super::{Pull, Push, apply::Outcome, identical};
 use crate::{
     Context,
     error::{Error, Result},
+    expr::value_size,
     key::Direction,
     order::{Number, compare, equal},
     sort::Sort,
 };
+
+/// Values that the elements of arrays are looked up among. They are brought into the order of values once: whoever sends as many of
+/// them as an array has elements would else have each compared with each.
+#[derive(Clone, Debug)]
+pub(super) struct Values {
+    /// Each once, with the place at which it was written first.
+    ordered: Vec<(usize, Bson)>,
+    /// The bytes of all that were written, about.
+    pub(super) size: usize,
+}
+
+impl Values {
+    pub(super) fn new(values: Vec<Bson>) -> Self {
+        let size = values.iter().map(value_size).sum();
+        let mut ordered: Vec<_> = values.into_iter().enumerate().collect();
+        // Of equal ones the first stays: the sort leaves them in their order.
+        ordered.sort_by(|(_, left), (_, right)| compare(left, right));
+        ordered.dedup_by(|(_, later), (_, first)| equal(later, first));
+        Self { ordered, size }
+    }
+
+    /// Each once.
+    pub(super) fn each(&self) -> impl Iterator<Item = &Bson> {
+        self.ordered.iter().map(|(_, value)| value)
+    }
+
+    /// Where in the order of values the one stands that `value` is equal to.
+    fn find(&self, value: &Bson, context: &Context) -> Result<Option<usize>> {
+        let mut compared = 0;
+        let found = self.ordered.binary_search_by(|(_, candidate)| {
+            compared += 1;
+            compare(candidate, value)
+        });
+        context.spend(compared)?;
+        Ok(found.ok())
+    }
+
+    /// Adds to `elements` those that are not among them, in the order in which they were written; says whether there were any.
+    fn add_missing(&self, elements: &mut Vec<Bson>, context: &Context) -> Result<bool> {
+        let mut is_there = vec![false; self.ordered.len()];
+        for element in &*elements {
+            if let Some(there) = self.find(element, context)?.and_then(|at| is_there.get_mut(at)) {
+                *there = true;
+            }
+        }
+        let mut missing: Vec<_> = self
+            .ordered
+            .iter()
+            .zip(is_there)
+            .filter_map(|(value, is_there)| (!is_there).then_some(value))
+            .collect();
+        missing.sort_unstable_by_key(|(written, _)| *written);
+        elements.extend(missing.iter().map(|(_, value)| value.clone()));
+        Ok(!missing.is_empty())
+    }
+}
 
 /// How `$push` sorts.
 #[derive(Clone, Debug)]
@@ -124,43 +181,58 @@ impl Pull {
         let elements = array(current, || {
             format!("Cannot apply $pull to a non-array value: field '{name}'")
         })?;
-        let length = elements.len();
-        let mut failure = None;
-        elements.retain(|element| match self {
-            Self::Equal(value) => !equal(element, value),
-            Self::Condition(condition) => match condition.matches_element(element, context) {
-                Ok(matches) => !matches,
-                Err(error) => {
-                    failure = Some(error);
-                    true
-                }
-            },
-        });
-        failure.map_or_else(|| Ok(changed(elements.len() < length)), Err)
+        take_out(elements, |element| match self {
+            Self::Equal(value) => Ok(equal(element, value)),
+            // Conditions can be as many as elements.
+            Self::Condition(condition) => context.counted(|| condition.matches_element(element, context)),
+        })
     }
 }
 
-pub(super) fn pull_all(current: Option<&mut Bson>, values: &[Bson], name: &str) -> Result<Outcome> {
+/// Takes out the elements that are meant, up to the first failure.
+fn take_out(elements: &mut Vec<Bson>, is_meant: impl Fn(&Bson) -> Result<bool>) -> Result<Outcome> {
+    let length = elements.len();
+    let mut failure = None;
+    elements.retain(|element| {
+        if failure.is_some() {
+            return true;
+        }
+        match is_meant(element) {
+            Ok(is_meant) => !is_meant,
+            Err(error) => {
+                failure = Some(error);
+                true
+            }
+        }
+    });
+    failure.map_or_else(|| Ok(changed(elements.len() < length)), Err)
+}
+
+pub(super) fn pull_all(
+    current: Option<&mut Bson>,
+    values: &Values,
+    name: &str,
+    context: &Context,
+) -> Result<Outcome> {
     let Some(current) = current else {
         return Ok(Outcome::Unchanged);
     };
     let elements = array(current, || {
         format!("Cannot apply $pullAll to a non-array value: field '{name}'")
     })?;
-    let length = elements.len();
-    elements.retain(|element| !values.iter().any(|value| equal(element, value)));
-    Ok(changed(elements.len() < length))
+    take_out(elements, |element| Ok(values.find(element, context)?.is_some()))
 }
 
 pub(super) fn add_to_set(
     current: Option<&mut Bson>,
-    values: &[Bson],
+    values: &Values,
     name: &str,
     id: &Bson,
+    context: &Context,
 ) -> Result<Outcome> {
     let Some(current) = current else {
         let mut made = Vec::new();
-        add_missing(&mut made, values);
+        values.add_missing(&mut made, context)?;
         return Ok(Outcome::Put(Bson::Array(made)));
     };
     let elements = array(current, || {
@@ -169,17 +241,7 @@ pub(super) fn add_to_set(
             "Cannot apply $addToSet to non-array field. Field named '{name}' has another type in document {{_id: {id}}}"
         )
     })?;
-    let length = elements.len();
-    add_missing(elements, values);
-    Ok(changed(elements.len() > length))
-}
-
-fn add_missing(elements: &mut Vec<Bson>, values: &[Bson]) {
-    for value in values {
-        if !elements.iter().any(|element| equal(element, value)) {
-            elements.push(value.clone());
-        }
-    }
+    Ok(changed(values.add_missing(elements, context)?))
 }
 
 pub(super) fn pop(current: Option<&mut Bson>, first: bool, name: &str) -> Result<Outcome> {

@@ -47,15 +47,17 @@ impl Operator {
             Self::Set(value) | Self::SetOnInsert(value) | Self::Min(value) | Self::Max(value) => size(value),
             Self::Inc(_) | Self::Mul(_) | Self::CurrentDate { .. } | Self::Bit(_) => NUMBER,
             Self::Push(push) => elements(&push.each),
-            Self::AddToSet(values) => elements(values),
+            Self::AddToSet(values) => elements(values.each()),
             // What is moved is taken away elsewhere.
             Self::Rename(_) | Self::Unset | Self::Pop { .. } | Self::Pull(_) | Self::PullAll(_) => 0,
         }
     }
 }
 
-fn elements(values: &[Bson]) -> usize {
-    let sizes = values.iter().map(|value| size(value).saturating_add(ELEMENT));
+fn elements<'a>(values: impl IntoIterator<Item = &'a Bson>) -> usize {
+    let sizes = values
+        .into_iter()
+        .map(|value| size(value).saturating_add(ELEMENT));
     sizes.fold(0, usize::saturating_add)
 }
 

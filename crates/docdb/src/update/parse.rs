@@ -6,7 +6,7 @@ use bson::{Bson, Document};
 
 use super::{
     BitOperator, Change, Kind, Operator, Operators, Pull, Push, Update, UpdatePart, UpdatePath,
-    array::PushSort,
+    array::{PushSort, Values},
 };
 use crate::{
     error::{Error, Result, code},
@@ -324,7 +324,7 @@ fn operator(name: &str, field: &str, value: &Bson) -> Result<Operator> {
         "$currentDate" => current_date(field, value)?,
         "$bit" => bit(field, value)?,
         "$push" => Operator::Push(push(field, value)?),
-        "$addToSet" => Operator::AddToSet(add_to_set(field, value)?),
+        "$addToSet" => Operator::AddToSet(Values::new(add_to_set(field, value)?)),
         "$pop" => match Number::of(value).and_then(Number::to_i64_exact) {
             Some(1) => Operator::Pop { first: false },
             Some(-1) => Operator::Pop { first: true },
@@ -342,7 +342,7 @@ fn operator(name: &str, field: &str, value: &Bson) -> Result<Operator> {
             _ => Pull::Equal(value.clone()),
         }),
         "$pullAll" => match value {
-            Bson::Array(values) => Operator::PullAll(values.clone()),
+            Bson::Array(values) => Operator::PullAll(Values::new(values.clone())),
             _ => {
                 return Err(Error::bad_value(format!(
                     "$pullAll requires an array argument: {field}: {value}"

@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use bson::{Bson, DateTime, Document, bson, doc};
+use proptest::prelude::*;
 
 use super::Update;
-use crate::{Context, error::Error, expr::Variables, query::Filter};
+use crate::{Context, error::Error, expr::Variables, order::equal, query::Filter};
 
 fn context() -> Context {
     Context::new(DateTime::from_millis(1000), 1)
@@ -323,4 +324,105 @@ fn no_update_makes_a_document_larger_than_it_says() {
     // What is as large as it was is not far from it, or else each small change would be looked at.
     let small = Update::parse(&doc! {"$set": {"read": true}, "$inc": {"n": 1}}, &[]).unwrap();
     assert!(small.most_growth().unwrap() < 100);
+}
+
+/// Values of which some are equal without being the same.
+fn any_value() -> impl Strategy<Value = Bson> {
+    let plain = prop_oneof![
+        (0..4_i32).prop_map(Bson::Int32),
+        (0..4_i64).prop_map(Bson::Int64),
+        (-1..4_i32).prop_map(|number| Bson::Double(f64::from(number) / 2.0)),
+        Just(Bson::Double(-0.0)),
+        Just(Bson::Double(f64::NAN)),
+        Just(Bson::Int64((1 << 53) + 1)),
+        Just(Bson::Double(9_007_199_254_740_992.0)),
+        Just(Bson::Null),
+        "[ab]{0,2}".prop_map(Bson::String),
+        any::<bool>().prop_map(Bson::Boolean),
+    ];
+    plain.prop_recursive(2, 8, 3, |inner| {
+        let fields = proptest::collection::vec(("[ab]", inner.clone()), 0..3);
+        prop_oneof![
+            proptest::collection::vec(inner, 0..3).prop_map(Bson::Array),
+            fields.prop_map(|fields| Bson::Document(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn sets_are_what_comparing_each_with_each_makes_them(
+        elements in proptest::collection::vec(any_value(), 0..12),
+        values in proptest::collection::vec(any_value(), 0..12),
+    ) {
+        let document = doc! {"_id": 1, "l": elements.clone()};
+        let mut added = elements.clone();
+        for value in &values {
+            if !added.iter().any(|element| equal(element, value)) {
+                added.push(value.clone());
+            }
+        }
+        let came = apply(&document, &doc! {"$addToSet": {"l": {"$each": values.clone()}}});
+        prop_assert_eq!(text(&came), text(&doc! {"_id": 1, "l": added}));
+        let mut left = elements;
+        left.retain(|element| !values.iter().any(|value| equal(element, value)));
+        let came = apply(&document, &doc! {"$pullAll": {"l": values}});
+        prop_assert_eq!(text(&came), text(&doc! {"_id": 1, "l": left}));
+    }
+}
+
+#[test]
+fn many_values_are_not_compared_with_each_of_many_elements() {
+    let many = |from: i32| (from..from + 20_000).map(Bson::Int32).collect::<Vec<_>>();
+    let document = doc! {"_id": 1, "l": many(0)};
+    for update in [
+        doc! {"$addToSet": {"l": {"$each": many(0)}}},
+        doc! {"$addToSet": {"l": {"$each": many(20_000)}}},
+        doc! {"$pullAll": {"l": many(0)}},
+        doc! {"$pullAll": {"l": many(20_000)}},
+        doc! {"$pull": {"l": {"$in": many(20_000)}}},
+    ] {
+        let context = context();
+        Update::parse(&update, &[])
+            .unwrap()
+            .apply(&document, None, &context)
+            .unwrap();
+        // Each element is looked up by halves: 15 comparisons, or 16.
+        assert!(
+            (1..=16 * 20_000).contains(&context.steps()),
+            "{}",
+            context.steps()
+        );
+    }
+}
+
+#[test]
+fn what_compares_each_with_each_is_bounded() {
+    let elements = (0..2_000).map(Bson::Int32).collect::<Vec<_>>();
+    let document = doc! {"_id": 1, "l": elements};
+    let conditions = |name: &str| -> Vec<Bson> {
+        let each = (0..2_000).map(|n| Bson::Document(doc! {name: {"$gt": 5_000 + n}}));
+        each.collect()
+    };
+    let fields: Vec<Document> = (0..2_000).map(|n| doc! {"a": n}).collect();
+    let documents = doc! {"_id": 1, "l": fields};
+    for (document, update, filters) in [
+        (
+            &document,
+            doc! {"$set": {"l.$[x]": 1}},
+            vec![doc! {"$or": conditions("x")}],
+        ),
+        (
+            &documents,
+            doc! {"$pull": {"l": {"$or": conditions("a")}}},
+            vec![],
+        ),
+    ] {
+        let update = Update::parse(&update, &filters).unwrap();
+        let bounded = context().at_most(100_000);
+        let error = update.apply(document, None, &bounded).unwrap_err();
+        assert_eq!(error.code, crate::TOO_MUCH_WORK);
+    }
 }
