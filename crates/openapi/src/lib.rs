@@ -9,6 +9,7 @@
 //! The facts are from WeChat's documents "云调用", "服务端" (one page for each API), "公众号环境共享 / 云调用" and "错误码", and
 //! from what wx-server-sdk 0.5.1 to 4.0.2 was seen to send. What no document says is a choice, and says so.
 
+mod answer;
 mod api;
 pub mod case;
 mod catalogue;
@@ -20,6 +21,7 @@ mod media;
 mod reply;
 mod request;
 
+pub use answer::SampleAnswer;
 pub use api::{Api, ApiBodyKind, ApiReplyKind, CloudCallSupport, Identity, Method, Standing};
 pub use catalogue::{all, at_path, find, nearest, search};
 pub use credential::{hands_out_credentials, is_credential};

@@ -46,7 +46,7 @@ use crate::{
     platform::pushes,
     server::{
         callbacks, catalogued, conversations, links, oauth, quotas, rids, session_api, templates, tokens,
-        verdicts,
+        updatable, verdicts,
     },
 };
 
@@ -109,6 +109,7 @@ struct World {
     quotas: quotas::Quotas,
     rids: rids::Rids,
     links: links::Links,
+    activities: updatable::Activities,
     conversations: conversations::Conversations,
     payments: payments::Payments,
     user_keys: userkeys::UserKeys,
@@ -133,6 +134,7 @@ impl World {
             quotas: quotas::Quotas::default(),
             rids: rids::Rids::default(),
             links: links::Links::default(),
+            activities: updatable::Activities::default(),
             conversations: conversations::Conversations::default(),
             payments: payments::Payments::default(),
             user_keys: userkeys::UserKeys::default(),

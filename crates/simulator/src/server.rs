@@ -15,9 +15,11 @@ pub(crate) mod links;
 pub(crate) mod oauth;
 pub(crate) mod quotas;
 pub(crate) mod rids;
+pub(crate) mod samples;
 pub(crate) mod session_api;
 pub(crate) mod templates;
 pub(crate) mod tokens;
+pub(crate) mod updatable;
 pub(crate) mod verdicts;
 
 use std::{

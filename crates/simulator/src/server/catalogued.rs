@@ -1,8 +1,8 @@
 //! Every other API of WeChat's server: what the catalogue of [`openapi`] lists answers at its path, with WeChat's manners.
 //!
 //! Some behave: subscribe and customer-service messages, Mini Program codes, links, checks of texts, images and media, quotas
-//! and rids. The rest is answered as done; that this is all that came of it is said by its item in the outbox, and told to
-//! the developer.
+//! and rids, updatable messages. The rest is answered with the sample of its document ([`samples`]); that this is all that came of
+//! it is said by its item in the outbox, and told to the developer.
 
 use std::time::Duration;
 
@@ -26,8 +26,11 @@ use crate::{
         acode::CodeOptions,
         check_app, check_token, conversations,
         errors::{ApiRefusal, Family, rid},
-        form, links, quotas, refuse, reply, rids, session_api,
+        form, links, quotas, refuse, reply, rids,
+        samples::{self, only_recorded},
+        session_api,
         templates::{Message, NewTemplate},
+        updatable,
     },
 };
 
@@ -37,15 +40,7 @@ pub(crate) const LONGEST_BODY: usize = 11 * 1024 * 1024;
 /// Resets the quota that fetching tokens uses up, so that it takes the AppSecret instead of one.
 const BY_SECRET: &str = "/cgi-bin/clear_quota/v2";
 
-/// What the outbox says of a call that was answered as done without anything having been done.
-fn only_recorded() -> Wording {
-    wording!(
-        "only recorded: the simulator does no more than answer ok",
-        "仅作记录：模拟器只应答 ok"
-    )
-}
-
-/// And of a link.
+/// What the outbox says of a link.
 fn opens_nothing() -> Wording {
     wording!(
         "WeChat cannot open the link: only the simulator knows it",
@@ -248,10 +243,13 @@ fn act(
 ) -> Result<ApiOutcome, ApiRefusal> {
     if let Standing::Withdrawn(code) = api.standing {
         return match sim.settings().withdrawn {
-            Withdrawn::Accept => Ok(ApiOutcome::ok().but(wording!(
-                "withdrawn: {code} in production",
-                "接口已下线：正式环境会返回 {code}"
-            ))),
+            Withdrawn::Accept => {
+                let (answer, _) = samples::answer(api, &sent.params);
+                Ok(ApiOutcome::json(answer).but(wording!(
+                    "withdrawn: {code} in production",
+                    "接口已下线：正式环境会返回 {code}"
+                )))
+            }
             Withdrawn::Refuse => Err(ApiRefusal::Withdrawn(code)),
         };
     }
@@ -302,6 +300,17 @@ fn act(
             }
             Ok(ApiOutcome::ok())
         }
+        "/cgi-bin/message/wxopen/activityid/create" => {
+            let note = wording!(
+                "the simulator shows no message: setUpdatableMsg knows the activity_id, and changes nothing",
+                "模拟器不显示动态消息：setUpdatableMsg 认识这个 activity_id，但不会改变什么"
+            );
+            Ok(ApiOutcome::json(updatable::create(sim)).but(note))
+        }
+        "/cgi-bin/message/wxopen/updatablemsg/send" => {
+            updatable::change(sim, &sent.params)?;
+            Ok(ApiOutcome::ok().but(only_recorded()))
+        }
         "/wxa/media_check_async" => check_media(sim, appid, &sent.params),
         "/cgi-bin/media/upload" => Ok(ApiOutcome::json(json!({
             "type": ask.query("type"),
@@ -320,7 +329,10 @@ fn act(
             ));
             Err(ApiRefusal::InvalidMediaId)
         }
-        _ => Ok(ApiOutcome::ok().but(only_recorded())),
+        _ => {
+            let (answer, note) = samples::answer(api, &sent.params);
+            Ok(ApiOutcome::json(answer).but(note))
+        }
     }
 }
 

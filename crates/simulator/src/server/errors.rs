@@ -65,6 +65,10 @@ pub(crate) enum ApiRefusal {
     OpenNotExists,
     InvalidTrade,
     InvalidModelId,
+    InvalidActivity,
+    InvalidTargetState,
+    InvalidVersionType,
+    ActivityExpired,
     /// The API was withdrawn, and answers with this errcode alone.
     Withdrawn(i32),
     /// What is wrong with which field: `data.time2.value is empty`.
@@ -126,6 +130,10 @@ impl ApiRefusal {
             Self::RidExpired => (76004, "rid time is error"),
             Self::CgiPathNotFound => (76021, "cgi_path not found, please check"),
             Self::CgiPathForbidden => (76022, "could not use this cgi_path，no permission"),
+            Self::InvalidActivity => (47501, "activity_id error"),
+            Self::InvalidTargetState => (47502, "target_state error"),
+            Self::InvalidVersionType => (47503, "version_type error"),
+            Self::ActivityExpired => (47504, "activity_id expired time"),
             Self::LinkLife => (85401, "time limit between 1min and 30days"),
             Self::InvalidEnvVersion => (85402, "invalid env_version"),
             Self::LinkNotFound => (85403, "not found"),

@@ -7,7 +7,7 @@ use axum::{
 use openapi::ApiBodyKind;
 use serde_json::{Value, json};
 
-use super::Sim;
+use super::{NOW, Sim};
 use crate::{SimulatorSettings, Withdrawn};
 
 const SEND: &str = "/cgi-bin/message/subscribe/send";
@@ -302,6 +302,92 @@ async fn withdrawn_messages_succeed_with_a_note_or_are_refused() {
         45109
     );
     assert_eq!(today.last_sent().await, Value::Null);
+}
+
+/// Programs read members of an answer: a bare `ok` fails them one line later.
+#[tokio::test]
+async fn what_does_nothing_answers_as_its_document_shows() {
+    let sim = Sim::new();
+    let read = async |path| sim.get(&sim.with_token(path).await).await.json();
+    let categories = read("/wxaapi/newtmpl/getcategory").await;
+    assert_eq!(
+        categories["data"],
+        json!([{ "id": 616, "name": "公交" }]),
+        "{categories}"
+    );
+    let note = |item: &Value| item["note"].as_str().unwrap().to_owned();
+    assert_eq!(
+        note(&sim.last_sent().await),
+        "only recorded: the answer is made up, after the sample of WeChat's document (data)"
+    );
+    let order = sim
+        .api(
+            "/cgi-bin/express/business/order/add",
+            json!({ "order_id": "mine", "add_source": 0 }),
+        )
+        .await
+        .json();
+    assert_eq!(order["order_id"], "mine");
+    assert_eq!(order["waybill_id"], "123456789");
+    let said = note(&sim.last_sent().await);
+    assert!(
+        said.ends_with("without a sample, and therefore empty: delivery_resultcode, delivery_resultmsg"),
+        "{said}"
+    );
+    // Nothing is listed: that is said as before.
+    sim.api(
+        "/cgi-bin/message/custom/business/typing",
+        json!({ "touser": "o", "command": "Typing" }),
+    )
+    .await;
+    assert_eq!(
+        note(&sim.last_sent().await),
+        "only recorded: the simulator does no more than answer ok"
+    );
+}
+
+/// A program that reads page by page until nothing comes must come to an end.
+#[tokio::test]
+async fn a_later_page_of_a_sample_is_empty() {
+    let sim = Sim::new();
+    let list = async |asked: Value| {
+        let lives = sim.api("/wxa/business/getliveinfo", asked).await.json();
+        lives["room_info"].as_array().unwrap().len()
+    };
+    assert_eq!(list(json!({ "start": 0, "limit": 10 })).await, 1);
+    assert_eq!(list(json!({ "start": 10, "limit": 10 })).await, 0);
+}
+
+#[tokio::test]
+async fn an_updatable_message_is_known_until_it_expires() {
+    let sim = Sim::new();
+    let made = sim.with_token("/cgi-bin/message/wxopen/activityid/create").await;
+    let made = sim.get(&made).await.json();
+    assert_eq!(
+        made["expiration_time"].as_u64().unwrap(),
+        NOW + 24 * 3600,
+        "{made}"
+    );
+    let change = |id: &Value, state: u8, version: &str| {
+        json!({
+            "activity_id": id,
+            "target_state": state,
+            "template_info": { "parameter_list": [{ "name": "version_type", "value": version }] },
+        })
+    };
+    let path = "/cgi-bin/message/wxopen/updatablemsg/send";
+    let id = &made["activity_id"];
+    for (asked, errcode) in [
+        (change(id, 0, "develop"), 0),
+        (change(id, 1, "release"), 0),
+        (change(&json!("ACTIVITYID"), 1, "release"), 47501),
+        (change(id, 2, "release"), 47502),
+        (change(id, 1, "newest"), 47503),
+    ] {
+        assert_eq!(sim.api(path, asked.clone()).await.errcode(), errcode, "{asked}");
+    }
+    sim.advance(24 * 3600).await;
+    assert_eq!(sim.api(path, change(id, 1, "release")).await.errcode(), 47504);
 }
 
 /// What the code in a PNG says, its width, and the colours of a light and a dark module.
