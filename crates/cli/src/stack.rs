@@ -563,6 +563,15 @@ pub(crate) fn simulator_settings(
             project::Withdrawn::Refuse => simulator::Withdrawn::Refuse,
         };
     }
+    // Who takes codes of elsewhere for good takes templates of elsewhere for good.
+    let unknown = match foreign {
+        project::ForeignCodes::FirstUser => project::UnknownTemplates::Make,
+        project::ForeignCodes::Refuse => project::UnknownTemplates::Refuse,
+    };
+    settings.unknown_templates = match sim.unknown_templates.unwrap_or(unknown) {
+        project::UnknownTemplates::Make => simulator::UnknownTemplates::Make,
+        project::UnknownTemplates::Refuse => simulator::UnknownTemplates::Refuse,
+    };
     if let Some(console) = &project.settings.push.console {
         settings.push.token = console.token.clone();
         settings.push.mode = console.mode;

@@ -36,7 +36,7 @@ pub use settings::{
     AuthSection, CollectionSetting, DatabaseSection, ForeignCodes, LoginSection, Missed, MissingCollection,
     OPERATOR_SECRET_LENGTH, OperatorSection, ProjectSettings, PushConsole, PushSection, S3Setting,
     SimSection, SimSubscription, SimTemplate, SimUser, StorageSection, TimersSection, Ttl, Undeclared,
-    WebSection, Withdrawn,
+    UnknownTemplates, WebSection, Withdrawn,
 };
 pub use table::nearest;
 pub use triggers::{Trigger, Triggers};

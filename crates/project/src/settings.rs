@@ -227,6 +227,17 @@ pub struct SimSection {
     pub templates: Vec<SimTemplate>,
     /// `[sim.subscriptions]`.
     pub subscriptions: Vec<SimSubscription>,
+    /// What becomes of templates of subscribe messages that the simulated app does not have.
+    pub unknown_templates: Option<UnknownTemplates>,
+}
+
+/// `[sim] unknown_templates`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownTemplates {
+    /// They are made at their first use.
+    Make,
+    /// They are refused, as WeChat refuses what an app does not have.
+    Refuse,
 }
 
 /// `[sim] foreign_codes`.
@@ -736,6 +747,11 @@ impl SimSection {
             "refuse" => Ok(Withdrawn::Refuse),
             _ => Err(entry.is_neither("accept", "refuse")),
         });
+        let unknown_templates = sim.get("unknown_templates").map(|entry| match entry.text()? {
+            "make" => Ok(UnknownTemplates::Make),
+            "refuse" => Ok(UnknownTemplates::Refuse),
+            _ => Err(entry.is_neither("make", "refuse")),
+        });
         let lib_version = sim.get("lib_version").map(|entry| {
             let text = entry.text()?;
             let parts: Vec<&str> = text.split('.').collect();
@@ -762,6 +778,7 @@ impl SimSection {
             users: simulated::users(sim)?,
             templates: simulated::templates(sim)?,
             subscriptions: simulated::subscriptions(sim)?,
+            unknown_templates: unknown_templates.transpose()?,
         })
     }
 }

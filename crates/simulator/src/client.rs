@@ -12,7 +12,7 @@ use thiserror::Error;
 use wording::wording;
 
 use crate::{
-    Simulator, World,
+    Simulator, UnknownTemplates, World,
     control::SimError,
     people::{
         payments::{self, Payment},
@@ -24,6 +24,7 @@ use crate::{
         pushes,
     },
     random,
+    server::templates,
     settings::lib_at_least,
 };
 
@@ -192,7 +193,7 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
         api: call.api.clone(),
         known: APIS.map(|(name, _)| name).join(", "),
     })?;
-    let (user, before, outcome, after) = {
+    let (user, before, outcome, after, unknown) = {
         let world = &mut *sim.world();
         let user = match world.users.named(&call.user) {
             Some(user) => user.clone(),
@@ -205,10 +206,20 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
         };
         let key = |world: &World| world.sessions.current(&call.user, sim.now()).cloned();
         let before = key(world);
+        let mut unknown: Vec<_> = call.tmpl_ids.clone();
+        unknown.retain(|id| api == Api::RequestSubscribeMessage && !world.templates.knows(id));
+        if sim.settings().unknown_templates == UnknownTemplates::Make {
+            for id in &unknown {
+                world.templates.make_up(id);
+            }
+        }
         let client = Client { sim, call, user };
         let outcome = client.run(api, world);
-        (client.user, before, outcome, key(world))
+        (client.user, before, outcome, key(world), unknown)
     };
+    for id in unknown {
+        tell_of_template(sim, &id);
+    }
     if outcome.is_ok() {
         tell_app(sim, call, api, &user);
     }
@@ -243,6 +254,24 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
         err_msg: format!("{name}:{outcome}"),
         ..answer
     })
+}
+
+/// That a user was asked about a template that the app does not have.
+fn tell_of_template(sim: &Simulator, id: &str) {
+    let declaration = templates::declaration(id, std::iter::once("thing1"));
+    if sim.world().templates.knows(id) {
+        sim.tell(wording!(
+            "template {id} is taken for one of the app's, though the simulated app has none of this id; its fields are learned from its messages",
+            "模板 {id} 视为小程序已有的模板（模拟的小程序并没有它）；它的字段从收到的消息得知"
+        ));
+        return;
+    }
+    sim.tell(wording!(
+        "requestSubscribeMessage failed with 20001: the app has no template {id:?}; add it on the console's page WeChat, or by \
+         POST /sim/templates, or declare it in yunqiao.toml with its fields, such as\n  {declaration}",
+        "requestSubscribeMessage 失败（20001）：没有模板 {id:?}；请在控制台「模拟微信」添加，或 POST /sim/templates，\
+         或在 yunqiao.toml 连同字段声明，例如\n  {declaration}"
+    ));
 }
 
 /// What WeChat pushes to the app because of a call that went well.

@@ -57,7 +57,7 @@ pub use control::{
 };
 pub use people::users::{ProfileChange, UserChange};
 pub use server::templates::NewTemplate;
-pub use settings::{ForeignCodes, PushSettings, Secret, SimulatorSettings, Withdrawn};
+pub use settings::{ForeignCodes, PushSettings, Secret, SimulatorSettings, UnknownTemplates, Withdrawn};
 
 /// Params whose value is nobody's to see.
 const SECRET_PARAMS: [&str; 4] = ["access_token", "appsecret", "secret", "session_key"];

@@ -34,6 +34,8 @@ pub struct SimulatorSettings {
     pub strict: bool,
     /// What becomes of a call to an API that WeChat has withdrawn: template messages and uniform messages.
     pub withdrawn: Withdrawn,
+    /// What becomes of a subscribe message's template that the app does not have.
+    pub unknown_templates: UnknownTemplates,
     /// A login gives the user a new session_key when the present one is at least this old. WeChat documents that a login
     /// *may* rotate the key, not at each call but with a shortest interval between two, and does not say which.
     pub session_rotation: Duration,
@@ -85,6 +87,7 @@ impl Default for SimulatorSettings {
             lib_version: "3.15.3".to_owned(),
             strict: false,
             withdrawn: Withdrawn::Accept,
+            unknown_templates: UnknownTemplates::Refuse,
             session_rotation: Self::SESSION_ROTATION,
             session_idle: Self::SESSION_IDLE,
             allowed_hosts: Vec::new(),
@@ -143,6 +146,16 @@ pub enum ForeignCodes {
     /// hand out one constant code.
     FirstUser,
     /// 40029 `invalid code`.
+    Refuse,
+}
+
+/// What becomes of a template that the simulated app does not have: the id in a project's source is most likely a good one of
+/// that app at WeChat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownTemplates {
+    /// It is made at its first use, with the fields of the messages that come; the developer is told.
+    Make,
+    /// 20001 for who subscribes, 40037 for who sends.
     Refuse,
 }
 

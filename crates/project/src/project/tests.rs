@@ -8,7 +8,9 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{ForeignCodes, Missed, OPERATOR_SECRET_LENGTH, Secret, SimUser, Ttl, Withdrawn};
+use crate::{
+    ForeignCodes, Missed, OPERATOR_SECRET_LENGTH, Secret, SimUser, Ttl, UnknownTemplates, Withdrawn,
+};
 
 const CONFIG: (&str, &str) = (
     "project.config.json",
@@ -483,6 +485,7 @@ fn every_setting_is_read() {
             session_rotation = 0x3c
             session_idle = "3d"
             withdrawn = "refuse"
+            unknown_templates = "make"
             [timers]
             zone = "Europe/Berlin"
             missed = "run-once"
@@ -536,6 +539,7 @@ fn every_setting_is_read() {
     assert_eq!(settings.sim.session_rotation, Some(Duration::from_secs(60)));
     assert_eq!(settings.sim.session_idle, Some(Duration::from_secs(259_200)));
     assert_eq!(settings.sim.withdrawn, Some(Withdrawn::Refuse));
+    assert_eq!(settings.sim.unknown_templates, Some(UnknownTemplates::Make));
     assert_eq!(settings.timers.zone.iana_name(), Some("Europe/Berlin"));
     assert_eq!(settings.timers.missed, Missed::RunOnce);
     assert_eq!(settings.permissions_cache, Duration::from_secs(600));

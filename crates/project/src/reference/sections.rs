@@ -1435,6 +1435,19 @@ pub(crate) const SIM: Section = Section {
         })
         .or(Usual("\"accept\""))
         .such_as("\"refuse\""),
+        Key::new("unknown_templates", Words(&["make", "refuse"]), || {
+            wording!(
+                "What becomes of a template of subscribe messages that the app does not have: it is made at its first use, with the fields of the messages that come, or it is refused as by WeChat (40037, 20001).",
+                "订阅消息用到小程序没有的模板怎么办：首次使用时按收到的消息补建（make），或像微信一样拒绝（refuse；40037、20001）。"
+            )
+        })
+        .or(Said(|| {
+            wording!(
+                "`\"make\"` in `dev`, `\"refuse\"` in `exec`",
+                "`dev` 是 `\"make\"`，`exec` 是 `\"refuse\"`"
+            )
+        }))
+        .such_as("\"refuse\""),
         Key::new(
             "users",
             Map {

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use wording::{Wording, wording};
 
 use crate::{
-    Simulator, Withdrawn,
+    Simulator, UnknownTemplates, Withdrawn,
     platform::pushes,
     random,
     server::{
@@ -29,7 +29,7 @@ use crate::{
         form, links, quotas, refuse, reply, rids,
         samples::{self, only_recorded},
         session_api,
-        templates::{Message, NewTemplate},
+        templates::{self, Message, NewTemplate},
         updatable,
     },
 };
@@ -358,25 +358,55 @@ pub(crate) fn typed<T: DeserializeOwned>(
 /// `subscribeMessage.send`
 fn send(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<ApiOutcome, ApiRefusal> {
     let message: Message = typed(sim, params)?;
-    let outcome = {
+    let id = message.template_id.as_str();
+    let (outcome, learned) = {
         let world = &mut *sim.world();
         match world.users.by_openid(&message.touser).cloned() {
-            Some(user) => world.templates.send(&message).map(|()| user),
-            None => Err(ApiRefusal::InvalidOpenid),
+            Some(user) => {
+                if sim.settings().unknown_templates == UnknownTemplates::Make {
+                    world.templates.make_up(id);
+                }
+                let learned = world.templates.learn(&message);
+                (world.templates.send(&message).map(|()| user), learned)
+            }
+            None => (Err(ApiRefusal::InvalidOpenid), None),
         }
     };
+    if let Some(fields) = learned {
+        let names = fields.join(", ");
+        let declaration = templates::declaration(id, fields.iter().map(String::as_str));
+        sim.tell(wording!(
+            "template {id} is made up from its messages ({names}), since the simulated app has none of this id; if the app has none either, WeChat \
+             answers 40037. Declare it in yunqiao.toml as the app has it:\n  {declaration}",
+            "模板 {id} 是按收到的消息补建的（{names}）：模拟的小程序没有这个模板；如果小程序其实也没有，微信会返回 40037。\
+             请按真实模板在 yunqiao.toml 声明：\n  {declaration}"
+        ));
+    }
     match &outcome {
-        Err(ApiRefusal::InvalidTemplateId) => sim.tell(wording!(
-            "a subscribe message was refused with 40037: the app has no such template; the console's page WeChat adds it, or POST /sim/templates \
-             {{\"priTmplId\":…,\"content\":…}}",
-            "订阅消息被拒绝（40037）：没有这个模板；可在控制台「模拟微信」添加，或 POST /sim/templates {{\"priTmplId\":…,\"content\":…}}"
-        )),
-        Err(ApiRefusal::UserRefused) => sim.tell(wording!(
-            "a subscribe message was refused with 43101: the user has no subscription to this template left; the console's page WeChat \
-             subscribes, or POST /sim/client {{\"user\":…,\"api\":\"requestSubscribeMessage\",\"tmplIds\":[…]}}",
-            "订阅消息被拒绝（43101）：用户对这个模板没有剩余的订阅；可在控制台「模拟微信」订阅，\
-             或 POST /sim/client {{\"user\":…,\"api\":\"requestSubscribeMessage\",\"tmplIds\":[…]}}"
-        )),
+        Err(ApiRefusal::InvalidTemplateId) => {
+            let declaration = templates::declaration(id, message.fields());
+            let template = json!({ "priTmplId": id, "content": templates::content(message.fields()) });
+            sim.tell(wording!(
+                "a subscribe message was refused with 40037: the app has no template {id:?}; add it on the console's page WeChat, or by \
+                 POST /sim/templates {template}, or declare it in yunqiao.toml:\n  {declaration}",
+                "订阅消息被拒绝（40037）：没有模板 {id:?}；请在控制台「模拟微信」添加，或 POST /sim/templates {template}，\
+                 或在 yunqiao.toml 声明：\n  {declaration}"
+            ));
+        }
+        Err(ApiRefusal::UserRefused) => {
+            let name = sim
+                .world()
+                .users
+                .by_openid(&message.touser)
+                .map(|user| user.name.clone());
+            let subscribe = json!({ "user": name, "api": "requestSubscribeMessage", "tmplIds": [id] });
+            sim.tell(wording!(
+                "a subscribe message was refused with 43101: the user has no subscription to template {id} left; the console's page WeChat \
+                 subscribes, or POST /sim/client {subscribe}",
+                "订阅消息被拒绝（43101）：用户对模板 {id} 没有剩余的订阅；可在控制台「模拟微信」订阅，\
+                 或 POST /sim/client {subscribe}"
+            ));
+        }
         _ => {}
     }
     let user = outcome?;

@@ -3,6 +3,9 @@
 //! A template comes by `subscribeMessage.addTemplate` or `POST /sim/templates`. A user subscribes as in the client, with
 //! `requestSubscribeMessage` at `/sim/client`: a one-time template (type 2) is good for one message for each time it was
 //! accepted, a long-term one (type 3) until it is rejected.
+//!
+//! Which templates an app has and what they look like only WeChat knows; a project has their ids in its source and no more. Where
+//! unknown ones are to be made ([`crate::UnknownTemplates`]), one begins without fields and learns those that messages bring.
 
 use std::collections::HashMap;
 
@@ -16,6 +19,9 @@ use crate::{random, server::errors::ApiRefusal};
 const ONE_TIME: u8 = 2;
 /// One acceptance is good for all messages.
 const LONG_TERM: u8 = 3;
+
+/// What a template that was made up is titled. It is known by this, also to a later start that finds it in a state file.
+const MADE_UP: &str = "首次使用时补建（made up at its first use）";
 
 /// A template, with the members that `subscribeMessage.getTemplateList` gives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +100,22 @@ pub(crate) struct Message {
     data: Map<String, Value>,
 }
 
+impl Message {
+    /// The names of its fields, those that a template can have.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        let legal = |name: &&String| {
+            let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            !name.is_empty() && name.bytes().all(letter)
+        };
+        self.data.keys().filter(legal).map(String::as_str)
+    }
+}
+
+/// The `content` of a template with these fields.
+pub(crate) fn content<'a>(fields: impl Iterator<Item = &'a str>) -> String {
+    fields.map(|field| format!("{{{{{field}.DATA}}}}\n")).collect()
+}
+
 /// All templates in the order in which they came, and all subscriptions: how many messages may still be sent to the user
 /// of this openid by this template. Of a long-term one it is always 1.
 #[derive(Debug, Default)]
@@ -102,6 +124,12 @@ pub(crate) struct Templates {
     subscribed: HashMap<(String, String), u32>,
     /// Grows with each change.
     revision: u64,
+}
+
+/// The lines of yunqiao.toml that declare a template with these fields.
+pub(crate) fn declaration<'a>(id: &str, fields: impl Iterator<Item = &'a str>) -> String {
+    let fields: Vec<_> = fields.map(|field| format!("\"{field}\"")).collect();
+    format!("[sim.templates.{id}]\n  fields = [{}]", fields.join(", "))
 }
 
 impl Templates {
@@ -164,6 +192,33 @@ impl Templates {
             self.revision += 1;
         }
         Ok(())
+    }
+
+    /// Makes a template of this id that has no fields yet; false if it cannot be, or is there.
+    pub(crate) fn make_up(&mut self, id: &str) -> bool {
+        !self.knows(id)
+            && self
+                .put(NewTemplate {
+                    pri_tmpl_id: Some(id.to_owned()),
+                    title: MADE_UP.to_owned(),
+                    ..NewTemplate::default()
+                })
+                .is_ok()
+    }
+
+    /// Has a template that was made up have the fields of this message as well. Gives all its fields where it learned some.
+    pub(crate) fn learn(&mut self, message: &Message) -> Option<Vec<String>> {
+        let of = |template: &&mut Template| template.pri_tmpl_id == message.template_id;
+        let template = self.all.iter_mut().find(of)?;
+        let new = |field: &&str| !template.fields().any(|known| known == *field);
+        let new: Vec<_> = message.fields().filter(new).collect();
+        if !template.is_made_up() || new.is_empty() {
+            return None;
+        }
+        let learned = content(new.into_iter());
+        template.content.push_str(&learned);
+        self.revision += 1;
+        Some(template.fields().map(str::to_owned).collect())
     }
 
     /// Takes a template away and with it its subscriptions; false if there is none.
@@ -255,7 +310,12 @@ impl Templates {
             .get(&message.template_id)
             .ok_or(ApiRefusal::InvalidTemplateId)?;
         for field in template.fields() {
-            check_field(field, message.data.get(field))?;
+            let given = message.data.get(field);
+            // Another message brought the field: whether the app's template wants it in each, nobody here knows.
+            if given.is_none() && template.is_made_up() {
+                continue;
+            }
+            check_field(field, given)?;
         }
         let long_term = template.kind == LONG_TERM;
         let key = (message.touser.clone(), message.template_id.clone());
@@ -287,6 +347,10 @@ impl Template {
             example: given.example,
             kind,
         })
+    }
+
+    fn is_made_up(&self) -> bool {
+        self.title == MADE_UP
     }
 
     /// The names of the fields: `date2` of `{{date2.DATA}}`.

@@ -8,7 +8,7 @@ use openapi::ApiBodyKind;
 use serde_json::{Value, json};
 
 use super::{NOW, Sim};
-use crate::{SimulatorSettings, Withdrawn};
+use crate::{SimulatorSettings, UnknownTemplates, Withdrawn};
 
 const SEND: &str = "/cgi-bin/message/subscribe/send";
 const TEXT_CHECK: &str = "/wxa/msg_sec_check";
@@ -237,6 +237,73 @@ async fn a_long_term_template_is_subscribed_until_it_is_rejected() {
         .sim(Method::POST, "/sim/templates", json!({ "type": 1 }))
         .await;
     assert_eq!(wrong.status, 400);
+}
+
+/// A project has its templates' ids in its source and no more: where the app has none of these, it works all the same.
+#[tokio::test]
+async fn a_template_that_the_app_does_not_have_is_made_at_its_first_use() {
+    let sim = Sim::with(SimulatorSettings {
+        unknown_templates: UnknownTemplates::Make,
+        ..SimulatorSettings::default()
+    });
+    let (openid, _) = sim.session("alice").await;
+    let accept = json!({ "user": "alice", "api": "requestSubscribeMessage", "tmplIds": ["2NRE_b"] });
+    assert_eq!(sim.client(accept.clone()).await["2NRE_b"], "accept");
+    assert!(sim.heard("template 2NRE_b is taken for one of the app's"));
+    let message = |id: &str, data: Value| json!({ "touser": openid, "template_id": id, "data": data });
+    let meeting = json!({ "thing1": { "value": "年会" }, "time2": { "value": "12:00" } });
+    assert_eq!(
+        sim.api(SEND, message("2NRE_b", meeting.clone())).await.errcode(),
+        0
+    );
+    assert!(sim.heard("[sim.templates.2NRE_b]\n  fields = [\"thing1\", \"time2\"]"));
+    assert_eq!(
+        sim.api(SEND, message("2NRE_b", meeting.clone())).await.errcode(),
+        43101
+    );
+    // A field has the rules of its kind; one that another message brought may be missing, since nobody knows.
+    sim.client(accept.clone()).await;
+    let long = json!({ "thing1": { "value": "字".repeat(21) } });
+    let refused = sim.api(SEND, message("2NRE_b", long)).await;
+    assert!(refused.text.contains("data.thing1.value invalid"), "{refused:?}");
+    let other = json!({ "thing1": { "value": "年会" }, "phrase3": { "value": "通过" } });
+    assert_eq!(sim.api(SEND, message("2NRE_b", other)).await.errcode(), 0);
+    assert!(sim.heard(r#"fields = ["thing1", "time2", "phrase3"]"#));
+    // One that was never asked about is refused for the user's sake, and made.
+    assert_eq!(
+        sim.api(SEND, message("another", meeting.clone())).await.errcode(),
+        43101
+    );
+    // What can be no id is none.
+    assert_eq!(sim.api(SEND, message("模板", meeting)).await.errcode(), 40037);
+    let known = sim.sim(Method::GET, "/sim/templates", Value::Null).await.json();
+    let templates = known["templates"].as_array().unwrap();
+    let ids: Vec<_> = templates.iter().map(|template| &template["priTmplId"]).collect();
+    assert_eq!(ids, ["2NRE_b", "another"]);
+    // One that somebody describes is as described from then on.
+    let described = json!({ "priTmplId": "another", "content": "{{thing9.DATA}}" });
+    sim.sim(Method::POST, "/sim/templates", described).await;
+    let data = json!({ "thing1": { "value": "年会" } });
+    let refused = sim.api(SEND, message("another", data)).await;
+    assert!(refused.text.contains("data.thing9.value is empty"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_template_that_is_missing_can_be_pasted() {
+    let sim = Sim::new();
+    let (openid, _) = sim.session("alice").await;
+    let data = json!({ "thing1": { "value": "年会" }, "time2": { "value": "12:00" } });
+    let message = json!({ "touser": openid, "template_id": "2NRE_b", "data": data });
+    assert_eq!(sim.api(SEND, message.clone()).await.errcode(), 40037);
+    assert!(sim.heard("[sim.templates.2NRE_b]\n  fields = [\"thing1\", \"time2\"]"));
+    let pasted = json!({ "priTmplId": "2NRE_b", "content": "{{thing1.DATA}}\n{{time2.DATA}}\n" });
+    assert!(sim.heard(&format!("POST /sim/templates {pasted}")));
+    let ask = json!({ "user": "alice", "api": "requestSubscribeMessage", "tmplIds": ["2NRE_b"] });
+    assert_eq!(sim.client(ask.clone()).await["errCode"], 20001);
+    assert!(sim.heard("20001: the app has no template \"2NRE_b\""));
+    sim.sim(Method::POST, "/sim/templates", pasted).await;
+    assert_eq!(sim.api(SEND, message.clone()).await.errcode(), 43101);
+    assert!(sim.heard(&format!("POST /sim/client {ask}")));
 }
 
 #[tokio::test]
