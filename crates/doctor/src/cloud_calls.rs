@@ -14,7 +14,12 @@ use crate::{
     source::{Mention, Source},
 };
 
-pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diagnosis>) {
+pub(crate) fn examine(
+    function: &Function,
+    source: &Source,
+    found: &mut Vec<Diagnosis>,
+    hints: &mut Vec<Diagnosis>,
+) {
     let config = function.dir.join(permissions::FILE);
     let mut text = String::new();
     let permissions = match fs::read(&config).map(|bytes| {
@@ -55,7 +60,9 @@ pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diag
         sees_all: source.unseen.is_empty(),
         text: &text,
         is_editable: permissions.malformed.is_empty(),
+        unused: Vec::new(),
         found,
+        hints,
     };
     let mut seen = BTreeSet::new();
     for call in source.calls.iter().filter(|call| seen.insert(&call.name)) {
@@ -65,6 +72,7 @@ pub(crate) fn examine(function: &Function, source: &Source, found: &mut Vec<Diag
     for declared in &permissions.declared {
         examined.declared(declared, seen.insert(&declared.name));
     }
+    examined.unused();
 }
 
 struct Examination<'a> {
@@ -79,10 +87,13 @@ struct Examination<'a> {
     text: &'a str,
     /// Whether `config.json` has the shape that an edit needs.
     is_editable: bool,
+    /// What is listed and never called.
+    unused: Vec<&'a DeclaredPermission>,
     found: &'a mut Vec<Diagnosis>,
+    hints: &'a mut Vec<Diagnosis>,
 }
 
-impl Examination<'_> {
+impl<'a> Examination<'a> {
     /// An interface that the source calls; each only once.
     fn call(&mut self, call: &Mention) {
         let Mention { name, file, line } = call;
@@ -122,65 +133,92 @@ impl Examination<'_> {
     }
 
     /// A name that `config.json` lists; `is_first` unless it was listed before.
-    fn declared(&mut self, declared: &DeclaredPermission, is_first: bool) {
-        let DeclaredPermission { name, line, .. } = declared;
+    fn declared(&mut self, declared: &'a DeclaredPermission, is_first: bool) {
+        let DeclaredPermission {
+            name, written, line, ..
+        } = declared;
         let file = self.config;
         let diagnosis = |what: Wording, mend: Wording| Diagnosis::new(file, Some(*line), what, mend);
         if !is_first {
             let what = wording!("`{name}` is listed twice", "`{name}` 声明了两次");
-            return self.push(
-                diagnosis(what, wording!("remove one", "请删掉一个")),
-                Edit::Unrepeat(name.clone()),
-            );
+            let repeated = match written == name {
+                true => Edit::Unrepeat(name.clone()),
+                false => Edit::Forbid(vec![written.clone()]),
+            };
+            return self.push(diagnosis(what, wording!("remove one", "请删掉一个")), repeated);
         }
         let is_called = self.called.contains(name.as_str());
         if let Some(misnomer) = Misnomer::of(name) {
-            let misnamed = &misnomer.what;
+            let misnamed = misnomer.listed();
             let what = wording!("it lists {misnamed}", "声明的 {misnamed}"; misnamed);
             let found = diagnosis(what, misnomer.mend());
             return match misnomer.near {
                 // What there is, is not taken for a typo on likeness alone.
                 Some(near) if !misnomer.exists || self.called.contains(near) => {
-                    let (from, to) = (name.clone(), near.to_owned());
+                    let (from, to) = (written.clone(), near.to_owned());
                     self.push(found, Edit::Rename { from, to });
                 }
                 // The catalogue may be older than the interface.
                 _ if !misnomer.exists => self.found.push(found),
-                _ => self.push(found, Edit::Forbid(name.clone())),
+                _ => self.push(found, Edit::Forbid(vec![written.clone()])),
             };
         }
-        if is_called || self.expected.contains(name.as_str()) || !self.sees_all {
-            return;
+        if !is_called && !self.expected.contains(name.as_str()) && self.sees_all {
+            return self.unused.push(declared);
         }
-        let what = match openapi::find(name).map(|api| api.standing) {
-            Some(Standing::Withdrawn(errcode)) => {
-                wording!(
-                    "it lists `{name}`, which WeChat has withdrawn: it is answered with {errcode}",
-                    "声明的 `{name}` 已被微信下线，调用会返回 {errcode}"
-                )
-            }
-            _ => wording!(
-                "`{name}` is permitted, but never called",
-                "声明了 `{name}` 的权限，但代码没有调用它"
+        if written != name {
+            let what = wording!(
+                "`{written}` is listed: the name is `{name}`, without `openapi.` before it",
+                "声明的 `{written}` 多写了 `openapi.`，接口名是 `{name}`"
+            );
+            let mend = wording!("write \"{name}\"", "请写 \"{name}\"");
+            let (from, to) = (written.clone(), name.clone());
+            let hint = self.with_cure(diagnosis(what, mend), Edit::Rename { from, to });
+            self.hints.push(hint);
+        }
+    }
+
+    /// What is listed and never called: harmless, and in every project that began as DevTools' template, so one hint for all.
+    fn unused(&mut self) {
+        let [first, ..] = self.unused[..] else {
+            return;
+        };
+        let names: Vec<_> = self.unused.iter().map(|unused| unused.written.clone()).collect();
+        let listed: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        let (en, zh) = (listed.join(", "), listed.join("、"));
+        let what = match names.len() {
+            1 => wording!(
+                "{en} is permitted, but never called",
+                "声明了 {zh} 的权限，但代码没有调用它"
+            ),
+            count => wording!(
+                "{count} interfaces are permitted, but never called: {en}",
+                "声明了 {count} 个接口的权限，但代码没有调用它们：{zh}"
             ),
         };
         let mend = wording!(
-            "remove it from permissions.openapi",
-            "请从 permissions.openapi 里删掉"
+            "remove what is not needed from permissions.openapi",
+            "请从 permissions.openapi 里删掉不需要的"
         );
-        self.push(diagnosis(what, mend), Edit::Forbid(name.clone()));
+        let hint = Diagnosis::new(self.config, Some(first.line), what, mend);
+        let hint = self.with_cure(hint, Edit::Forbid(names));
+        self.hints.push(hint);
     }
 
     /// Tells it, with its cure if the file can be edited.
     fn push(&mut self, diagnosis: Diagnosis, edit: Edit) {
-        self.found.push(if self.is_editable {
-            diagnosis.cured_by(Cure {
-                file: self.config.to_owned(),
-                edit,
-            })
-        } else {
-            diagnosis
-        });
+        let diagnosis = self.with_cure(diagnosis, edit);
+        self.found.push(diagnosis);
+    }
+
+    fn with_cure(&self, diagnosis: Diagnosis, edit: Edit) -> Diagnosis {
+        if !self.is_editable {
+            return diagnosis;
+        }
+        diagnosis.cured_by(Cure {
+            file: self.config.to_owned(),
+            edit,
+        })
     }
 }
 

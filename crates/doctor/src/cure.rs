@@ -32,8 +32,8 @@ pub(crate) struct Cure {
 pub(crate) enum Edit {
     /// Add a name to `permissions.openapi`.
     Permit(String),
-    /// Remove it.
-    Forbid(String),
+    /// Remove these, wherever they stand.
+    Forbid(Vec<String>),
     /// Write another instead, or remove it if that one is there.
     Rename { from: String, to: String },
     /// Remove all of it but the first.
@@ -161,11 +161,16 @@ impl Edit {
                     "已在 permissions.openapi 里加上 \"{name}\""
                 )
             }
-            Self::Forbid(name) => {
-                remove(&permissions(root)?, name, 0);
+            Self::Forbid(names) => {
+                let list = permissions(root)?;
+                for name in names {
+                    remove(&list, name, 0);
+                }
+                let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                let (en, zh) = (quoted.join(", "), quoted.join("、"));
                 wording!(
-                    "removed \"{name}\" from permissions.openapi",
-                    "已从 permissions.openapi 里删掉 \"{name}\""
+                    "removed {en} from permissions.openapi",
+                    "已从 permissions.openapi 里删掉 {zh}"
                 )
             }
             Self::Unrepeat(name) => {

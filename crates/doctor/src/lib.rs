@@ -37,7 +37,8 @@ use crate::{cure::Cure, source::Source};
 pub struct DoctorReport {
     /// What is wrong, by function, file and line; what concerns the whole project comes first.
     pub diagnoses: Vec<Diagnosis>,
-    /// What may be worth a thought, and is not wrong: indexes, collections, paging, variables of the environment, logins that can be gone round. By function, file and line as well.
+    /// What may be worth a thought, and is not wrong: indexes, collections, paging, variables of the environment, logins that can be gone round,
+    /// permissions that nothing uses. By function, file and line as well.
     pub hints: Vec<Diagnosis>,
     /// Where calls may hide that a search of the text does not see.
     pub unseen: Vec<UnseenPlace>,
@@ -219,6 +220,7 @@ pub fn examine(project: &Project) -> DoctorReport {
     let mut diagnoses = Vec::new();
     let mut unseen = Vec::new();
     let (mut uses, mut of_storage, mut of_variables) = (Vec::new(), Vec::new(), Vec::new());
+    let mut of_permissions = Vec::new();
     for finding in &project.findings {
         // What stands in a function's config.json is told below, with its line.
         if finding.function.is_none() || !finding.file.ends_with(permissions::FILE) {
@@ -239,13 +241,16 @@ pub fn examine(project: &Project) -> DoctorReport {
             let what = wording!("it cannot run: {problem}", "无法运行：{problem}"; problem);
             found.push(Diagnosis::new(&function.dir, None, what, Wording::default()));
         }
-        cloud_calls::examine(function, &source, &mut found);
+        let mut hints = Vec::new();
+        cloud_calls::examine(function, &source, &mut found, &mut hints);
         timers::examine(listed, &mut found);
         dependencies::examine(function, &source, project, &mut found);
-        diagnoses.extend(found.into_iter().map(|diagnosis| Diagnosis {
+        let of_function = |diagnosis| Diagnosis {
             function: Some(function.name.clone()),
             ..diagnosis
-        }));
+        };
+        diagnoses.extend(found.into_iter().map(of_function));
+        of_permissions.extend(hints.into_iter().map(of_function));
         unseen.extend(source.unseen.into_iter().map(|(file, line)| UnseenPlace {
             function: function.name.clone(),
             file,
@@ -257,6 +262,7 @@ pub fn examine(project: &Project) -> DoctorReport {
     hints.extend(markup::examine(project));
     hints.extend(http_access::examine(project));
     hints.extend(of_variables);
+    hints.extend(of_permissions);
     let mut report = DoctorReport {
         diagnoses,
         hints,

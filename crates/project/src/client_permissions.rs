@@ -208,10 +208,12 @@ impl PermissionFile<'_> {
             .get_object("framework")
             .and_then(|framework| framework.get_object("plugins"));
         let plugins = plugins.map_or(&[][..], |plugins| &plugins.properties);
-        for plugin in plugins.iter().filter_map(|plugin| plugin.value.as_object()) {
-            let is_it = plugin
-                .get_string("use")
-                .is_some_and(|package| package.value.ends_with(DATABASE_PLUGIN));
+        let named = plugins
+            .iter()
+            .filter_map(|plugin| Some((plugin.name.as_str(), plugin.value.as_object()?)));
+        for (name, plugin) in named {
+            let used = plugin.get_string("use").map(|package| package.value.as_ref());
+            let is_it = cloudbaserc::package_of_plugin(name, used).ends_with(DATABASE_PLUGIN);
             let inputs = plugin.get_object("inputs").filter(|_| is_it);
             if let Some(list) = inputs.and_then(|inputs| inputs.get_array("collections")) {
                 self.list(&list.elements);

@@ -110,11 +110,22 @@ fn plugin_inputs(object: &Map<String, Value>) -> Vec<&Map<String, Value>> {
     let plugins = object
         .get("framework")
         .and_then(|framework| framework.get("plugins")?.as_object());
-    let inputs = plugins.into_iter().flat_map(Map::values).filter_map(|plugin| {
-        let is_it = plugin.get("use")?.as_str()?.ends_with(FUNCTION_PLUGIN);
+    let inputs = plugins.into_iter().flatten().filter_map(|(name, plugin)| {
+        let used = plugin.get("use").and_then(Value::as_str);
+        let is_it = package_of_plugin(name, used).ends_with(FUNCTION_PLUGIN);
         plugin.get("inputs").filter(|_| is_it)?.as_object()
     });
     inputs.collect()
+}
+
+/// The package that a member of `framework.plugins` means: what it says as `use`, else its name, where that is a package of CloudBase
+/// Framework, as tools write it that do without a name. Empty where neither says it.
+pub(crate) fn package_of_plugin<'a>(name: &'a str, used: Option<&'a str>) -> &'a str {
+    match used.map(str::trim) {
+        Some(package) if !package.is_empty() => package,
+        _ if name.starts_with("@cloudbase/framework-plugin-") => name,
+        _ => "",
+    }
 }
 
 /// The files beside `cloudbaserc.json` that say the same to CloudBase's own tool, and are not read here.

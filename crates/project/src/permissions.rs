@@ -70,11 +70,17 @@ pub struct Permissions {
     pub malformed: Vec<FileFault>,
 }
 
+/// What some write before a name, as the call has it (`cloud.openapi.…`). Programs that do so run on the platform, and tutorials
+/// show it.
+const PREFIX: &str = "openapi.";
+
 /// One name of the list.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DeclaredPermission {
-    /// The name as it is written.
+    /// The name as it is meant: without `openapi.` before it.
     pub name: String,
+    /// The name as it is written.
+    pub written: String,
     /// Its line, from 1.
     pub line: usize,
     /// Its column, from 1.
@@ -149,8 +155,10 @@ impl Permissions {
                 continue;
             };
             let (line, column) = files::position(text.as_bytes(), literal.range.start);
+            let written = literal.value.clone().into_owned();
             self.declared.push(DeclaredPermission {
-                name: literal.value.clone().into_owned(),
+                name: written.strip_prefix(PREFIX).unwrap_or(&written).to_owned(),
+                written,
                 line,
                 column,
             });
@@ -194,7 +202,7 @@ impl Permissions {
         });
     }
 
-    /// The names, as they are written.
+    /// The names, as they are meant.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.declared.iter().map(|declared| declared.name.as_str())
     }
@@ -204,7 +212,7 @@ impl Permissions {
     pub fn faults(&self) -> Vec<FileFault> {
         let misnomers = self.declared.iter().filter_map(|declared| {
             let misnomer = Misnomer::of(&declared.name)?;
-            let what = &misnomer.what;
+            let what = misnomer.listed();
             Some(FileFault {
                 line: declared.line,
                 column: declared.column,
@@ -222,7 +230,8 @@ impl Permissions {
 /// A name that is listed or called, and that no cloud call has.
 #[derive(Debug)]
 pub struct Misnomer {
-    /// The name, and what is wrong with it.
+    name: String,
+    /// The name where it is called, and what comes of it.
     pub what: Wording,
     /// The name that was most likely meant.
     pub near: Option<&'static str>,
@@ -239,6 +248,7 @@ impl Misnomer {
             return None;
         }
         Some(Self {
+            name: name.to_owned(),
             what: match found {
                 Some(_) => wording!(
                     "`{name}`, which has no cloud call: it is answered with {API_NOT_FOUND}",
@@ -252,6 +262,22 @@ impl Misnomer {
             near: openapi::nearest(name).map(|api| api.name),
             exists: found.is_some(),
         })
+    }
+
+    /// The name where it is listed, and what is wrong with it there: it permits nothing.
+    #[must_use]
+    pub fn listed(&self) -> Wording {
+        let name = &self.name;
+        match self.exists {
+            true => wording!(
+                "`{name}`, which has no cloud call: it permits nothing",
+                "`{name}` 不支持云调用，写了也没有任何权限"
+            ),
+            false => wording!(
+                "`{name}`, which does not exist: it permits nothing",
+                "`{name}` 不存在，写了也没有任何权限"
+            ),
+        }
     }
 
     /// What its author can do.

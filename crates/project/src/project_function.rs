@@ -12,8 +12,8 @@ use crate::{Trigger, files::FileFault, permissions};
 pub struct ProjectFunction {
     /// How it is to be run.
     pub function: Function,
-    /// The cloud calls that it may make: `permissions.openapi` of its `config.json`, name by name as written there, also
-    /// one that no interface has. A call is allowed when its name, as the SDK sends it, is among them. Empty when there is
+    /// The cloud calls that it may make: `permissions.openapi` of its `config.json`, name by name as written there, without `openapi.`
+    /// before it, also one that no interface has. A call is allowed when its name, as the SDK sends it, is among them. Empty when there is
     /// no [`config_json`](Self::config_json), or none that can be read.
     pub permissions: BTreeSet<String>,
     /// What is wrong with its `config.json` as far as permissions go: a name that stands there all the same is not

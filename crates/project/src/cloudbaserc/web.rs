@@ -17,7 +17,7 @@ use access::{Route, RoutePath};
 use serde_json::{Map, Value};
 use wording::{Wording, wording};
 
-use super::{FILE, FUNCTION_PLUGIN};
+use super::{FUNCTION_PLUGIN, package_of_plugin};
 use crate::{
     Finding, WebSection,
     project::{PrivatePath, shows_too_much},
@@ -55,7 +55,7 @@ impl WebPart {
             .get("framework")
             .and_then(|framework| framework.get("plugins")?.as_object());
         for (name, plugin) in plugins.into_iter().flatten() {
-            let uses = plugin.get("use").and_then(Value::as_str).unwrap_or_default();
+            let uses = package_of_plugin(name, plugin.get("use").and_then(Value::as_str));
             let none = Map::new();
             let inputs = plugin.get("inputs").and_then(Value::as_object).unwrap_or(&none);
             if uses.ends_with(FUNCTION_PLUGIN) {
@@ -74,6 +74,17 @@ impl WebPart {
                     inputs,
                     &["outputPath"],
                 );
+            } else if uses.is_empty() {
+                web.not_read.push((
+                    wording!(
+                        "the plugin `{name}` does not say which it is, and is not read",
+                        "插件 `{name}` 没有写明是哪个插件，不会读取"
+                    ),
+                    wording!(
+                        "name its package as `use`, such as \"use\": \"@cloudbase/framework-plugin-function\"",
+                        "请用 `use` 写明它的包名，例如 \"use\": \"@cloudbase/framework-plugin-function\""
+                    ),
+                ));
             } else if !NOT_OF_THE_WEB.iter().any(|other| uses.ends_with(other)) {
                 web.not_read.push((
                     wording!(
@@ -256,7 +267,7 @@ impl WebPart {
         let told = not_read.into_iter().map(|(what, mend)| Finding {
             function: None,
             file: file.to_owned(),
-            what: wording!("{FILE}: {what}", "{FILE}：{what}"; what),
+            what,
             mend,
         });
         told.collect()

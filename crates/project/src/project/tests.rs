@@ -1204,7 +1204,7 @@ fn permissions_are_each_function_s_own_and_a_typo_stops_nothing() {
     let text = finding.to_string();
     for part in [
         "config.json: line 3: ",
-        "-604100",
+        "does not exist: it permits nothing",
         "did you mean `phonenumber.getPhoneNumber`?",
     ] {
         assert!(text.contains(part), "{text}");
@@ -1627,6 +1627,34 @@ fn the_routes_of_cloudbaserc_s_gateway_are_read() {
     assert_eq!(told.len(), 3, "{told:?}");
 }
 
+/// As tools write it that know the package and not the `use`.
+#[test]
+fn a_plugin_without_use_is_the_package_of_its_name() {
+    let rc = r#"{"framework": {"plugins": {
+        "@cloudbase/framework-plugin-function": {"inputs": {"functions": [{"name": "login", "timeout": 7, "servicePath": "/in"}]}},
+        "@cloudbase/framework-plugin-database": {"inputs": {"collections": [{"collectionName": "expenses", "aclTag": "READONLY"}]}},
+        "@cloudbase/framework-plugin-website": {"use": "", "inputs": {"outputPath": "dist"}}
+    }}}"#;
+    let (dir, project) = open(&[CONFIG, LOGIN, ("dist/index.html", ""), ("cloudbaserc.json", rc)]);
+    assert_eq!(project.findings, []);
+    assert_eq!(
+        project.functions["login"].function.timeout,
+        Duration::from_secs(7)
+    );
+    assert_eq!(routes(&project), ["/in → login"]);
+    assert_eq!(permissions(&project), ["expenses READONLY cloudbaserc.json"]);
+    assert_eq!(project.settings.web.site, Some(dir.path().join("dist")));
+}
+
+#[test]
+fn a_permission_with_the_sdks_prefix_is_the_permission() {
+    let config =
+        r#"{"permissions":{"openapi":["openapi.wxacode.get", "cloud.openapi.wxacode.getUnlimited"]}}"#;
+    let (_dir, project) = open(&[CONFIG, LOGIN, ("cloudfunctions/login/config.json", config)]);
+    let permitted: Vec<_> = project.functions["login"].permissions.iter().collect();
+    assert_eq!(permitted, ["cloud.openapi.wxacode.getUnlimited", "wxacode.get"]);
+}
+
 #[test]
 fn cloudbaserc_s_paths_and_site_are_read() {
     let rc = r#"{
@@ -1635,6 +1663,7 @@ fn cloudbaserc_s_paths_and_site_are_read() {
             "f": {"use": "@cloudbase/framework-plugin-function", "inputs": {"servicePaths": {"login": "/four"}, "functions": [{"name": "login", "servicePath": "/five"}]}},
             "w": {"use": "@cloudbase/framework-plugin-website", "inputs": {"outputPath": "dist", "cloudPath": "/admin"}},
             "n": {"use": "@cloudbase/framework-plugin-node", "inputs": {"path": "/n"}},
+            "u": {"inputs": {}},
             "d": {"use": "@cloudbase/framework-plugin-database", "inputs": {}}
         }}
     }"#;
@@ -1660,8 +1689,9 @@ fn cloudbaserc_s_paths_and_site_are_read() {
     assert_eq!(
         told,
         [
-            "cloudbaserc.json: the plugin `n` (@cloudbase/framework-plugin-node) is not read",
-            "cloudbaserc.json: the plugin `w` puts the page below /admin, and here it is served at /",
+            "the plugin `n` (@cloudbase/framework-plugin-node) is not read",
+            "the plugin `u` does not say which it is, and is not read",
+            "the plugin `w` puts the page below /admin, and here it is served at /",
         ]
     );
     assert!(project.functions["login"].trigger_faults.is_empty());
