@@ -1059,8 +1059,8 @@ function files(cloud) {
     if (!content && content !== "")
       throw failure(`parameter.filePath should be string instead of ${typeof filePath};`);
     const place2 = await ask("getUploadMetadata", { path });
-    const statusCode = await sent(place2, path, content, header, task);
-    return { fileID: place2.fileId, statusCode };
+    await sent(place2, path, content, header, task);
+    return { fileID: place2.fileId, statusCode: 200 };
   };
   const sent = async ({ url, authorization, token, cosFileId }, path, content, header, task) => {
     let reply;
@@ -1078,7 +1078,6 @@ function files(cloud) {
     } else reply = await put3(url, content, header, task);
     const { statusCode, data } = reply;
     if (statusCode < 200 || statusCode > 299) throw fault(statusCode, data);
-    return statusCode;
   };
   const put3 = async (url, content, header, task) => {
     if (cloud.wx && cloud.wx.request) {
@@ -1321,9 +1320,10 @@ async function post(wx2, url, text3, token) {
   } = answer || {};
   throw failure(errMsg, { errCode, requestID, status });
 }
+var revived = (_, value) => Object(value).type === "Buffer" && Array.isArray(value.data) ? Object.assign(new Uint8Array(value.data).buffer, value) : value;
 function parsed(body) {
   try {
-    const value = typeof body === "string" ? JSON.parse(body) : body;
+    const value = typeof body === "string" ? JSON.parse(body, revived) : body;
     return value && typeof value === "object" ? value : void 0;
   } catch (e) {
     return void 0;

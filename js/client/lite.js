@@ -221,8 +221,8 @@ function files(cloud) {
     if (!content && content !== "")
       throw failure(`parameter.filePath should be string instead of ${typeof filePath};`);
     const place = await ask("getUploadMetadata", { path });
-    const statusCode = await sent(place, path, content, header, task);
-    return { fileID: place.fileId, statusCode };
+    await sent(place, path, content, header, task);
+    return { fileID: place.fileId, statusCode: 200 };
   };
   const sent = async ({ url, authorization, token, cosFileId }, path, content, header, task) => {
     let reply;
@@ -240,7 +240,6 @@ function files(cloud) {
     } else reply = await put2(url, content, header, task);
     const { statusCode, data } = reply;
     if (statusCode < 200 || statusCode > 299) throw fault(statusCode, data);
-    return statusCode;
   };
   const put2 = async (url, content, header, task) => {
     if (cloud.wx && cloud.wx.request) {
@@ -483,9 +482,10 @@ async function post(wx2, url, text2, token) {
   } = answer || {};
   throw failure(errMsg, { errCode, requestID, status });
 }
+var revived = (_, value) => Object(value).type === "Buffer" && Array.isArray(value.data) ? Object.assign(new Uint8Array(value.data).buffer, value) : value;
 function parsed(body) {
   try {
-    const value = typeof body === "string" ? JSON.parse(body) : body;
+    const value = typeof body === "string" ? JSON.parse(body, revived) : body;
     return value && typeof value === "object" ? value : void 0;
   } catch (e) {
     return void 0;

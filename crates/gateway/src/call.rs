@@ -170,17 +170,13 @@ pub(crate) fn answer(finished: FinishedCall, request_id: &str) -> Result<Bytes, 
     Ok(success(&finished.result?, request_id, &finished.warnings))
 }
 
-/// The function's result, spliced in as it came.
+/// The function's result, spliced in as it came; `null` where there is none, as the platform was seen to answer.
 fn success(reply: &FunctionReply, request_id: &str, warnings: &[(String, Wording)]) -> Bytes {
-    let result = reply.json.as_deref().unwrap_or_default();
+    let result = reply.json.as_deref().unwrap_or(b"null".as_slice());
     let mut body = Vec::with_capacity(result.len() + 128);
-    body.push(b'{');
-    if reply.json.is_some() {
-        body.extend_from_slice(b"\"result\":");
-        body.extend_from_slice(result);
-        body.push(b',');
-    }
-    body.extend_from_slice(b"\"errMsg\":\"cloud.callFunction:ok\",\"requestID\":\"");
+    body.extend_from_slice(b"{\"result\":");
+    body.extend_from_slice(result);
+    body.extend_from_slice(b",\"errMsg\":\"cloud.callFunction:ok\",\"requestID\":\"");
     body.extend_from_slice(request_id.as_bytes());
     body.push(b'"');
     if !warnings.is_empty() {

@@ -28,9 +28,16 @@ export async function post(wx, url, text, token) {
   throw failure(errMsg, { errCode, requestID, status })
 }
 
+// What a function gave as a Buffer is an ArrayBuffer, as pages take it; it has the `type` and `data` of a Buffer's JSON as well, which is
+// what other pages read.
+const revived = (_, value) =>
+  Object(value).type === 'Buffer' && Array.isArray(value.data)
+    ? Object.assign(new Uint8Array(value.data).buffer, value)
+    : value
+
 function parsed(body) {
   try {
-    const value = typeof body === 'string' ? JSON.parse(body) : body
+    const value = typeof body === 'string' ? JSON.parse(body, revived) : body
     return value && typeof value === 'object' ? value : undefined
   } catch {
     return undefined

@@ -83,12 +83,12 @@ test('the function sees the user, and the data as it was sent', async () => {
   assert.equal(JSON.stringify(sent), JSON.stringify(data))
 })
 
-test('a function that gives nothing gives undefined', async () => {
+test('a function that gives nothing gives null', async () => {
   as('alice')
   for (const data of [undefined, null, {}]) {
     const answer = await callFunction({ name: 'nothing', data })
     assert.deepEqual(Object.keys(answer), ['result', 'errMsg', 'requestID'])
-    assert.equal(answer.result, undefined)
+    assert.equal(answer.result, null)
   }
 })
 
@@ -99,8 +99,22 @@ test('bytes arrive as the document on callFunction shows', async () => {
     name: 'echo',
     data: { whole: buffer, part: { of: new Uint8Array(buffer, 1, 1) } },
   })
-  assert.deepEqual(result.whole, { type: 'Buffer', data: [17, 0, 255] })
-  assert.deepEqual(result.part, { of: { type: 'Buffer', data: [0] } })
+  // And come back as pages read them: as bytes, or as the JSON of Node's Buffer.
+  for (const [bytes, expected] of [
+    [result.whole, [17, 0, 255]],
+    [result.part.of, [0]],
+  ]) {
+    assert(bytes instanceof ArrayBuffer)
+    assert.deepEqual(Array.from(new Uint8Array(bytes)), expected)
+    assert.deepEqual([bytes.type, bytes.data], ['Buffer', expected])
+  }
+  const others = [
+    { type: 'Bytes', data: [1] },
+    { type: 'Buffer', data: 1 },
+  ]
+  const echoed = await callFunction({ name: 'echo', data: { others, back: result.whole } })
+  assert.deepEqual(echoed.result.others, others)
+  assert.deepEqual(Array.from(new Uint8Array(echoed.result.back)), [17, 0, 255])
 })
 
 test('callbacks are called, and then there is no promise', async () => {
