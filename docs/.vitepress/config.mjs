@@ -1,6 +1,8 @@
 // The site of these pages: `npm ci --prefix docs && npm run build --prefix docs` writes it to .vitepress/dist. A link that leads nowhere
 // fails the build.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { defineConfig } from 'vitepress'
 
 const REPOSITORY = 'https://github.com/yunqiao/yunqiao'
@@ -75,11 +77,39 @@ function leadToTheRepository(markdown) {
   })
 }
 
+/** `{{thing1.DATA}}` in code is a template's, and no expression of Vue's, which takes it for one outside of blocks. */
+function showBraces(markdown) {
+  markdown.core.ruler.push('braces', (state) => {
+    const codes = state.tokens
+      .flatMap(({ children }) => children ?? [])
+      .filter(({ type }) => type === 'code_inline')
+    for (const code of codes) {
+      code.attrSet('v-pre', '')
+    }
+  })
+}
+
+/** Fails the build where VitePress only tells of an error and leaves the page's text out. */
+function expectText({ pages, outDir }) {
+  const empty = pages.filter((page) => {
+    const html = readFileSync(join(outDir, page.replace(/\.md$/, '.html')), 'utf8')
+    return !html.includes('<h1')
+  })
+  if (empty.length > 0) {
+    throw new Error(`not rendered, for the errors above: ${empty.join(', ')}`)
+  }
+}
+
 export default defineConfig({
   title: '云桥 Yunqiao',
   cleanUrls: true,
   srcExclude: ['console/**'],
-  markdown: { anchor: { slugify }, toc: { slugify }, config: leadToTheRepository },
+  buildEnd: expectText,
+  markdown: {
+    anchor: { slugify },
+    toc: { slugify },
+    config: (markdown) => markdown.use(leadToTheRepository).use(showBraces),
+  },
   themeConfig: {
     search: {
       provider: 'local',
