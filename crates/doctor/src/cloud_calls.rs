@@ -185,15 +185,15 @@ impl<'a> Examination<'a> {
         };
         let names: Vec<_> = self.unused.iter().map(|unused| unused.written.clone()).collect();
         let listed: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-        let (en, zh) = (listed.join(", "), listed.join("、"));
+        let (listed_en, listed_zh) = (listed.join(", "), listed.join("、"));
         let what = match names.len() {
             1 => wording!(
-                "{en} is permitted, but never called",
-                "声明了 {zh} 的权限，但代码没有调用它"
+                "{listed_en} is permitted, but never called",
+                "声明了 {listed_zh} 的权限，但代码没有调用它"
             ),
             count => wording!(
-                "{count} interfaces are permitted, but never called: {en}",
-                "声明了 {count} 个接口的权限，但代码没有调用它们：{zh}"
+                "{count} interfaces are permitted, but never called: {listed_en}",
+                "声明了 {count} 个接口的权限，但代码没有调用它们：{listed_zh}"
             ),
         };
         let mend = wording!(

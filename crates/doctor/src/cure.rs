@@ -167,10 +167,10 @@ impl Edit {
                     remove(&list, name, 0);
                 }
                 let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
-                let (en, zh) = (quoted.join(", "), quoted.join("、"));
+                let (names_en, names_zh) = (quoted.join(", "), quoted.join("、"));
                 wording!(
-                    "removed {en} from permissions.openapi",
-                    "已从 permissions.openapi 里删掉 {zh}"
+                    "removed {names_en} from permissions.openapi",
+                    "已从 permissions.openapi 里删掉 {names_zh}"
                 )
             }
             Self::Unrepeat(name) => {
