@@ -98,7 +98,10 @@ impl Reason {
             Self::Expected(byte) => wording!("expected '{byte}'", "这里应是 '{byte}'"),
             Self::ExpectedDigit => wording!("expected a digit", "这里应是数字"),
             Self::InvalidEscape => wording!("invalid escape", "转义写法无效"),
-            Self::ControlCharacter => wording!("control character in a string", "字符串里有控制字符"),
+            Self::ControlCharacter => wording!(
+                "control character in a string",
+                "字符串里有未转义的控制字符（如换行）"
+            ),
             Self::LoneSurrogate => wording!("lone surrogate in a string", "字符串里有不成对的代理字符"),
             Self::ZeroCharacter => wording!(
                 "zero character in a name or a pattern",

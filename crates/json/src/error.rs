@@ -61,7 +61,7 @@ impl JsonReason {
             Self::NotUtf8 => wording!("not UTF-8", "不是 UTF-8"),
             Self::UnexpectedEnd => wording!("the text ends too early", "文本不完整，提前结束了"),
             Self::ExpectedValue => wording!("expected a value", "这里应是一个值"),
-            Self::ExpectedKey => wording!("expected a quoted key", "这里应是带双引号的字段名"),
+            Self::ExpectedKey => wording!("expected a quoted key", "这里应是带引号的字段名"),
             Self::ExpectedColon => wording!("expected ':'", "这里应是 ':'"),
             Self::ExpectedCommaOrBrace => wording!("expected ',' or '}}'", "这里应是 ',' 或 '}}'"),
             Self::ExpectedCommaOrBracket => wording!("expected ',' or ']'", "这里应是 ',' 或 ']'"),
