@@ -400,6 +400,6 @@ async fn replace_state(
     State(sim): State<Simulator>,
     Body(given): Body<WeChatState>,
 ) -> Result<Json<Value>, SimError> {
-    sim.replace_state(given).map_err(SimError::State)?;
+    sim.put_state(given).map_err(SimError::State)?;
     Ok(shown(sim.now()))
 }

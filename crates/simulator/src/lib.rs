@@ -59,8 +59,29 @@ pub use people::users::{ProfileChange, UserChange};
 pub use server::templates::NewTemplate;
 pub use settings::{ForeignCodes, PushSettings, Secret, SimulatorSettings, UnknownTemplates, Withdrawn};
 
-/// Params whose value is nobody's to see.
-const SECRET_PARAMS: [&str; 4] = ["access_token", "appsecret", "secret", "session_key"];
+/// Params whose value is nobody's to see, in small letters and without what stands between words. What ends with the first three is
+/// one too, as `component_access_token`.
+const SECRET_ENDINGS: [&str; 3] = ["accesstoken", "refreshtoken", "appsecret"];
+const SECRET_PARAMS: [&str; 4] = ["secret", "sessionkey", "appkey", "encodingaeskey"];
+
+/// Puts `…` in the place of each secret, however deep it lies and however it is spelt.
+fn mask_secrets(body: &mut serde_json::Value) {
+    match body {
+        serde_json::Value::Object(members) => {
+            for (name, value) in members {
+                let mut name = name.to_lowercase();
+                name.retain(|character| !"_-".contains(character));
+                match SECRET_PARAMS.contains(&&*name) || SECRET_ENDINGS.iter().any(|end| name.ends_with(end))
+                {
+                    true => *value = "…".into(),
+                    false => mask_secrets(value),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(mask_secrets),
+        _ => {}
+    }
+}
 
 /// A simulated WeChat. Clones are the same one.
 #[derive(Clone)]
@@ -239,11 +260,7 @@ impl Simulator {
         note: Option<Wording>,
     ) {
         // The outbox is shown, kept and handed on.
-        for name in SECRET_PARAMS {
-            if let Some(secret) = body.get_mut(name) {
-                *secret = "…".into();
-            }
-        }
+        mask_secrets(&mut body);
         let (note, note_zh) = note.map(|note| (note.en, note.zh)).unzip();
         let item = outbox::Item {
             api: api.to_owned(),

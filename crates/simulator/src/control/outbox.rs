@@ -142,9 +142,14 @@ impl Outbox {
     /// Puts these in the place of those that there are. Images are numbered anew.
     pub(crate) fn restore(&mut self, items: Vec<WholeItem>) {
         self.empty();
-        for WholeItem { item, png } in items {
-            self.put(item, png);
+        for item in items {
+            self.put_whole(item);
         }
+    }
+
+    /// Keeps an item as it was kept. Its image is numbered anew.
+    pub(crate) fn put_whole(&mut self, WholeItem { item, png }: WholeItem) {
+        self.put(item, png);
     }
 
     pub(crate) fn items(&self) -> Vec<Item> {

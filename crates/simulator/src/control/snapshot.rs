@@ -58,6 +58,15 @@ impl Simulator {
     /// # Errors
     /// It is another app's, or something in it cannot be; nothing is changed then.
     pub fn replace_state(&self, state: WeChatState) -> Result<(), Wording> {
+        self.put_state(state)?;
+        if let Some(file) = &self.0.state {
+            file.tell_of_saving(self);
+        }
+        Ok(())
+    }
+
+    /// The same, and leaves it to who calls to save: around a request that is done where no other request waits for the disk.
+    pub(crate) fn put_state(&self, state: WeChatState) -> Result<(), Wording> {
         let ours = &self.settings().appid;
         if state.appid != *ours {
             let theirs = state.appid;
@@ -82,9 +91,6 @@ impl Simulator {
         }
         let wanted = Duration::from_secs(state.clock_ahead);
         self.clock().advance(wanted.saturating_sub(self.clock().ahead()));
-        if let Some(file) = &self.0.state {
-            file.tell_of_saving(self);
-        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::{
     ffi::OsString,
     fmt,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write as _},
+    io::{self, BufRead as _, BufReader, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -25,7 +25,7 @@ use wording::{Wording, wording};
 
 use crate::{
     Simulator, World,
-    control::outbox::{OutboxMark, WholeItem},
+    control::outbox::{Outbox, OutboxMark, WholeItem},
     people::users::{User, UserError},
     server::templates::{Subscription, Template, TemplateError},
 };
@@ -34,6 +34,8 @@ use crate::{
 const VERSION: u32 = 1;
 /// Lines of the outbox's file at which it is written anew, with what is still there.
 const MOST_LINES: u64 = 4000;
+/// Bytes of it at which it is written anew too: an outbox holds 16 MB, and somewhat more as text.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// Why there is no starting from a state file.
 #[derive(Debug)]
@@ -179,8 +181,8 @@ struct VersionAlone {
     version: u32,
 }
 
-fn check_version(path: &Path, text: &str) -> Result<(), StateError> {
-    match serde_json::from_str::<VersionAlone>(text) {
+fn check_version(path: &Path, text: &[u8]) -> Result<(), StateError> {
+    match serde_json::from_slice::<VersionAlone>(text) {
         Ok(VersionAlone { version: theirs }) if theirs > VERSION => Err(StateError::Version {
             path: path.to_owned(),
             theirs,
@@ -224,8 +226,30 @@ struct Writing {
     people: String,
     /// The outbox's file, to write behind what it holds; `None` until it is first needed.
     outbox: Option<File>,
-    /// How many lines it has.
+    /// How long it is.
+    length: FileLength,
+}
+
+/// How long the outbox's file is; without lines it is to be written anew.
+#[derive(Clone, Copy, Debug, Default)]
+struct FileLength {
     lines: u64,
+    bytes: u64,
+}
+
+/// What is to be written, all of it as it was at one moment.
+struct Change {
+    now: Saved,
+    people: Option<StateContents>,
+    outbox: Option<OutboxChange>,
+}
+
+/// What becomes of the outbox's file.
+enum OutboxChange {
+    /// These are written behind what it holds.
+    Added(Vec<WholeItem>),
+    /// These take the place of all of it.
+    Whole(Vec<WholeItem>),
 }
 
 impl StateFile {
@@ -240,7 +264,7 @@ impl StateFile {
         let path = path.to_owned();
         let text = read(&path)?;
         if !text.is_empty() {
-            check_version(&path, &text)?;
+            check_version(&path, text.as_bytes())?;
             let kept: StateContents = match serde_json::from_str(&text) {
                 Ok(kept) => kept,
                 Err(source) => {
@@ -259,12 +283,10 @@ impl StateFile {
                 return Err(StateError::Content { path, why });
             }
         }
-        let mut lines = 0;
-        if let Some(outbox) = outbox {
-            let (items, read) = read_outbox(outbox)?;
-            world.outbox.restore(items);
-            lines = read;
-        }
+        let length = match outbox {
+            Some(outbox) => read_outbox(outbox, &mut world.outbox)?,
+            None => FileLength::default(),
+        };
         let file = Self {
             path,
             outbox: outbox.map(Path::to_owned),
@@ -277,7 +299,7 @@ impl StateFile {
             writing: Mutex::new(Writing {
                 people: text,
                 outbox: None,
-                lines,
+                length,
             }),
         };
         Ok(file)
@@ -292,15 +314,32 @@ impl StateFile {
     /// none puts an older state in the place of a newer.
     pub(crate) fn save(&self, sim: &Simulator) -> io::Result<()> {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = self.change(&writing, sim);
+        self.write(&mut writing, change)
+    }
+
+    /// What is not in the files yet.
+    fn change(&self, writing: &Writing, sim: &Simulator) -> Change {
         let before = *self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, people, came) = {
-            let world = sim.world();
-            let now = Saved::now(&world);
-            let people = (now.people != before.people).then(|| contents(sim, &world));
-            let came = (now.outbox != before.outbox).then(|| world.outbox.since(before.outbox));
-            (now, people, came)
-        };
-        if let Some(people) = people {
+        let world = sim.world();
+        let now = Saved::now(&world);
+        let outbox = (self.outbox.is_some() && now.outbox != before.outbox).then(|| {
+            let came = world.outbox.since(before.outbox);
+            match came.filter(|came| writing.has_room(came)) {
+                Some(came) => OutboxChange::Added(came),
+                // Under the same guard as `now`: what comes later is not in it, and goes in with the next change.
+                None => OutboxChange::Whole(world.outbox.whole()),
+            }
+        });
+        Change {
+            now,
+            people: (now.people != before.people).then(|| contents(sim, &world)),
+            outbox,
+        }
+    }
+
+    fn write(&self, writing: &mut Writing, change: Change) -> io::Result<()> {
+        if let Some(people) = change.people {
             let mut text = serde_json::to_string_pretty(&people)?;
             text.push('\n');
             if writing.people != text {
@@ -308,44 +347,51 @@ impl StateFile {
                 writing.people = text;
             }
         }
-        if let (Some(came), Some(path)) = (came, &self.outbox) {
-            writing.save_outbox(path, came, sim)?;
+        if let (Some(outbox), Some(path)) = (change.outbox, &self.outbox) {
+            writing.save_outbox(path, &outbox)?;
         }
-        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = change.now;
         Ok(())
     }
 }
 
 impl Writing {
-    /// Writes what came; `None` where everything is to be written anew.
-    fn save_outbox(&mut self, path: &Path, came: Option<Vec<WholeItem>>, sim: &Simulator) -> io::Result<()> {
-        let fits = |came: &Vec<WholeItem>| self.lines > 0 && self.lines + came.len() as u64 <= MOST_LINES;
-        match came.filter(fits) {
-            Some(came) => {
-                let mut text = Vec::new();
-                write_items(&mut text, &came)?;
+    /// Whether these can go behind what the outbox's file holds.
+    fn has_room(&self, came: &[WholeItem]) -> bool {
+        let FileLength { lines, bytes } = self.length;
+        lines > 0 && lines + came.len() as u64 <= MOST_LINES && bytes <= MOST_BYTES
+    }
+
+    fn save_outbox(&mut self, path: &Path, change: &OutboxChange) -> io::Result<()> {
+        // Where it is written in part, or whatever fails from here on, all of it is written anew.
+        let length = std::mem::take(&mut self.length);
+        let mut text = Vec::new();
+        self.length = match change {
+            OutboxChange::Added(came) => {
+                write_items(&mut text, came)?;
                 let file = match self.outbox.take() {
                     Some(file) => file,
                     None => OpenOptions::new().append(true).open(path)?,
                 };
-                // Where it is written in part, all of it is written anew.
-                let lines = std::mem::take(&mut self.lines);
                 (&file).write_all(&text)?;
                 self.outbox = Some(file);
-                self.lines = lines + came.len() as u64;
+                FileLength {
+                    lines: length.lines + came.len() as u64,
+                    bytes: length.bytes + text.len() as u64,
+                }
             }
-            None => {
-                // Whatever fails from here on, this is tried again.
-                self.lines = 0;
+            OutboxChange::Whole(all) => {
                 self.outbox = None;
-                let all = sim.world().outbox.whole();
-                let mut text = serde_json::to_vec(&OutboxHead { version: VERSION })?;
+                serde_json::to_writer(&mut text, &OutboxHead { version: VERSION })?;
                 text.push(b'\n');
-                write_items(&mut text, &all)?;
+                write_items(&mut text, all)?;
                 replace(path, &text)?;
-                self.lines = all.len() as u64 + 1;
+                FileLength {
+                    lines: all.len() as u64 + 1,
+                    bytes: text.len() as u64,
+                }
             }
-        }
+        };
         Ok(())
     }
 }
@@ -399,35 +445,47 @@ fn read(path: &Path) -> Result<String, StateError> {
     }
 }
 
-/// The items in the outbox's file, and how many lines it has; none where it is to be written anew.
-fn read_outbox(path: &Path) -> Result<(Vec<WholeItem>, u64), StateError> {
-    let text = read(path)?;
-    let mut items = Vec::new();
-    let mut lines = 0;
+/// Puts the items in the outbox's file into an outbox, one at a time.
+fn read_outbox(path: &Path, outbox: &mut Outbox) -> Result<FileLength, StateError> {
+    let unreadable = |source| StateError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let bad = |line: u64, source| StateError::Form {
         path: path.to_owned(),
         line: usize::try_from(line).ok(),
         source,
     };
-    for line in text.split_inclusive('\n') {
-        lines += 1;
-        if lines == 1 {
-            check_version(path, line)?;
-            let _: OutboxHead = serde_json::from_str(line).map_err(|error| bad(1, error))?;
-            continue;
+    let mut file = match File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FileLength::default()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut length = FileLength::default();
+    let mut line = Vec::new();
+    while file.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
+        length.lines += 1;
+        length.bytes += line.len() as u64;
+        let text = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line);
+        let is_ended = line.ends_with(b"\n");
+        if length.lines == 1 {
+            check_version(path, text)?;
+            let _: OutboxHead = serde_json::from_slice(text).map_err(|error| bad(1, error))?;
+        } else if !text.trim_ascii().is_empty() {
+            match serde_json::from_slice(text) {
+                Ok(item) => outbox.put_whole(item),
+                // Its writer was ended in the middle of it, be it within a character, or the disk left zeros there: nobody was told
+                // that it was written.
+                Err(_) if !is_ended => {}
+                Err(error) => return Err(bad(length.lines, error)),
+            }
         }
-        if line.trim().is_empty() {
-            continue;
+        if !is_ended {
+            return Ok(FileLength::default());
         }
-        match serde_json::from_str(line) {
-            Ok(item) => items.push(item),
-            // Its writer was ended in the middle of it, and has told nobody that it was written.
-            Err(error) if !line.ends_with('\n') && error.is_eof() => return Ok((items, 0)),
-            Err(error) => return Err(bad(lines, error)),
-        }
+        line.clear();
     }
-    let ends = text.ends_with('\n');
-    Ok((items, if ends { lines } else { 0 }))
+    Ok(length)
 }
 
 /// Puts a new file in the place of the one that is there. It is the owner's alone, and follows no link.
@@ -511,5 +569,53 @@ impl StateFile {
                 "无法写入状态文件 {path}，改动将丢失：{error}"
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clock::Clock;
+    use serde_json::json;
+
+    use super::*;
+    use crate::SimulatorSettings;
+
+    #[test]
+    fn what_comes_while_a_file_is_written_is_in_it_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (people, outbox) = (folder.path().join("people"), folder.path().join("outbox"));
+        let open = || {
+            let settings = SimulatorSettings::default();
+            Simulator::with_state(&people, Some(&outbox), settings, Clock::system(), |_| {}).unwrap()
+        };
+        let sim = open();
+        let put = |to: &str| sim.pretend("api", String::new(), to, json!({}), None, None);
+        let file = sim.0.state.as_ref().unwrap();
+        let whole = |change: &Change| matches!(change.outbox, Some(OutboxChange::Whole(_)));
+        // At first all of it is written; then what came is added; then, where everything was taken away, all of it again.
+        for (number, is_whole) in [(0, true), (1, false), (2, true)] {
+            if number == 2 {
+                sim.world().outbox.empty();
+            }
+            put(&format!("{number}-before"));
+            let mut writing = file.writing.lock().unwrap();
+            let change = file.change(&writing, &sim);
+            assert_eq!(whole(&change), is_whole);
+            put(&format!("{number}-meanwhile"));
+            file.write(&mut writing, change).unwrap();
+            drop(writing);
+            assert!(file.is_behind(&sim));
+            file.save(&sim).unwrap();
+            assert!(!file.is_behind(&sim));
+        }
+        let receivers = |sim: &Simulator| -> Vec<String> {
+            let items = sim.world().outbox.items();
+            items.into_iter().map(|item| item.to).collect()
+        };
+        let expected = receivers(&sim);
+        assert_eq!(expected, ["2-before", "2-meanwhile"]);
+        drop(sim);
+        assert_eq!(receivers(&open()), expected);
     }
 }

@@ -96,12 +96,22 @@ async fn the_outbox_and_its_images_outlive_the_simulator() {
     assert!(image.starts_with(b"\x89PNG"));
     drop(sim);
 
-    // Its writer was killed in the middle of a line.
-    let mut torn = fs::read(&outbox).unwrap();
-    torn.extend_from_slice(b"{\"api\":\"ha");
-    fs::write(&outbox, torn).unwrap();
+    // Its writer was killed in the middle of a line, or of a character in it; or a disk without power has left zeros.
+    let whole = fs::read(&outbox).unwrap();
+    let line = "{\"api\":\"有".as_bytes();
+    let tails = [
+        &line[..line.len() - 3],
+        &line[..line.len() - 2],
+        &line[..line.len() - 1],
+        line,
+        b"\0\0\0",
+        b"{\"api\":\"\0\0",
+    ];
+    for tail in tails {
+        fs::write(&outbox, [&whole, tail].concat()).unwrap();
+        assert_eq!(items(&kept()).await, before, "{tail:?}");
+    }
     let again = kept();
-    assert_eq!(items(&again).await, before);
     let path = "/sim/outbox/images/1";
     assert_eq!(again.sim(Method::GET, path, Value::Null).await.bytes, image);
     again
@@ -296,12 +306,16 @@ async fn a_state_goes_from_one_simulator_to_another_without_secrets_and_whole_or
     sim.sim(Method::POST, "/sim/clock", json!({ "advance": 301 }))
         .await;
     sim.api("/wxa/getwxacode", json!({ "path": "pages/index" })).await;
-    let typing = json!({ "touser": "oA", "command": "Typing", "session_key": "tiihtNczf5v6AKRyjwEUhQ==" });
+    let typing = json!({ "touser": "oA", "command": "Typing", "session_key": "tiihtNczf5v6AKRyjwEUhQ==", "data": [{
+        "sessionKey": "tiihtNczf5v6AKRyjwEUhQ==", "component_access_token": "tiihtNczf5v6AKRyjwEUhQ", "thing1": { "value": "书" },
+    }] });
     sim.api("/cgi-bin/message/custom/business/typing", typing).await;
     sim.client(json!({ "user": "carol", "api": "login" })).await;
     let state = sim.sim(Method::GET, "/sim/state", Value::Null).await.json();
     assert_eq!(state["clockAhead"], 301);
     assert_eq!(state["outbox"][1]["body"]["session_key"], "…");
+    let data = json!([{ "sessionKey": "…", "component_access_token": "…", "thing1": { "value": "书" } }]);
+    assert_eq!(state["outbox"][1]["body"]["data"], data);
     assert!(!state.to_string().contains("tiihtNczf5v6AKRyjwEUhQ"));
 
     let other = Sim::new();
