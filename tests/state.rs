@@ -2,8 +2,10 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -455,20 +457,49 @@ async fn what_an_import_that_was_killed_has_left_is_told_and_comes_back() {
     let dev = Dev::start(project.path());
     dev.server
         .prints("a `yunqiao state import` was ended in its middle");
-    // Another import that fails goes back to that, and not to what the first one had come to.
-    let bad = TempDir::new().unwrap();
-    let bad = bad.path().join("bad");
-    done(&mut state(project.path(), &["export", bad.to_str().unwrap()]));
+    // Another import does not take it for what is there now, and touches neither.
+    let out = TempDir::new().unwrap();
+    let (now, bad) = (out.path().join("now"), out.path().join("bad"));
+    let (now, bad_path) = (now.to_str().unwrap(), bad.to_str().unwrap());
+    for to in [now, bad_path] {
+        let said = done(&mut state(project.path(), &["export", to]));
+        assert!(said.contains("ended in its middle"), "{said}");
+    }
     fs::write(
         bad.join("database/todos.jsonl"),
         "{\"_id\":\"x\"}\n{\"_id\":\"x\"}\n",
     )
     .unwrap();
-    let said = refused(&mut state(
-        project.path(),
-        &["import", bad.to_str().unwrap(), "--replace"],
-    ));
+    let kept = all_files(&before);
+    let import = ["import", bad_path, "--replace"];
+    let said = refused(&mut state(project.path(), &import));
+    let root = project.path().display();
+    let advised = format!("yunqiao state --dir {root} import {path} --replace");
+    assert!(
+        said.contains("ended in its middle") && said.contains(&advised),
+        "{said}"
+    );
+    let after = out.path().join("after");
+    done(&mut state(project.path(), &["export", after.to_str().unwrap()]));
+    assert_eq!(all_files(&after), all_files(Path::new(now)));
+    assert_eq!(all_files(&before), kept);
+
+    // One that fails as it brings that back keeps it, and what is there now.
+    let todos = fs::read(before.join("database/todos.jsonl")).unwrap();
+    fs::copy(
+        bad.join("database/todos.jsonl"),
+        before.join("database/todos.jsonl"),
+    )
+    .unwrap();
+    let said = refused(&mut state(project.path(), &["import", path, "--replace"]));
     assert!(said.contains("all is as it was"), "{said}");
+    fs::write(before.join("database/todos.jsonl"), todos).unwrap();
+    done(&mut state(project.path(), &["export", after.to_str().unwrap()]));
+    assert_eq!(all_files(&after), all_files(Path::new(now)));
+
+    // What is advised brings it back.
+    let words: Vec<_> = advised.split(' ').skip(1).collect();
+    done(yunqiao().args(words));
     assert!(!before.exists());
     let now = dev.get_sim("users").await;
     let users: Value = serde_json::from_slice(&users).unwrap();
@@ -476,6 +507,101 @@ async fn what_an_import_that_was_killed_has_left_is_told_and_comes_back() {
     drop(dev);
     let dev = Dev::start(project.path());
     assert!(!dev.server.printed().contains("ended in its middle"));
+}
+
+#[tokio::test]
+async fn an_import_is_alone_and_goes_on_to_its_end() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let out = TempDir::new().unwrap();
+    let fixture = out.path().join("fixture");
+    let path = fixture.to_str().unwrap();
+    done(&mut state(project.path(), &["export", path]));
+    fs::create_dir(fixture.join("database")).unwrap();
+    let lines: String = (0..5000)
+        .map(|number| format!("{{\"_id\":{number}}}\n"))
+        .collect();
+    fs::write(fixture.join("database/many.jsonl"), &lines).unwrap();
+    done(&mut state(project.path(), &["import", path]));
+
+    let lock = project.path().join(".yunqiao/import.lock");
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let said = refused(&mut state(project.path(), &["import", path, "--replace"]));
+    assert!(said.contains("another `yunqiao state import`"), "{said}");
+    drop(held);
+
+    // Asked to end as soon as it can be seen: before it has begun to put what comes in the place of what is there, or in its middle.
+    let before = project.path().join(".yunqiao/before-import");
+    let mut child = state(project.path(), &["import", path, "--replace"])
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(120);
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < end, "the import does not end");
+        if let Ok(folder) = fs::metadata(&before) {
+            assert_eq!(folder.permissions().mode() & 0o777, 0o700);
+            let pid = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+            break;
+        }
+        std::thread::yield_now();
+    }
+    assert!(child.wait().unwrap().success());
+    assert!(!before.exists());
+    let after = out.path().join("after");
+    done(&mut state(project.path(), &["export", after.to_str().unwrap()]));
+    let now = fs::read_to_string(after.join("database/many.jsonl")).unwrap();
+    assert_eq!(now.lines().count(), 5000);
+}
+
+#[tokio::test]
+async fn what_is_named_as_a_mac_names_its_own_is_in_a_state_where_it_was_stored() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let out = TempDir::new().unwrap();
+    let path = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    project.write("hello.txt", "hello");
+    let mut put = yunqiao();
+    put.args(["files", "--dir"]).arg(project.path()).arg("put");
+    done(put.arg(project.path().join("hello.txt")).arg("album/.DS_Store"));
+    for to in ["folder", "packed.tgz"] {
+        done(&mut state(project.path(), &["export", &path(to)]));
+        done(&mut state(project.path(), &["import", &path(to), "--replace"]));
+        let mut get = yunqiao();
+        get.args(["files", "--dir"]).arg(project.path());
+        let said = done(get.args(["ls", "-r"]));
+        assert!(said.contains("album/.DS_Store"), "{said}");
+    }
+    // What nobody stored is passed over, and so is what is no collection.
+    fs::write(out.path().join("folder/.DS_Store"), "").unwrap();
+    fs::write(out.path().join("folder/files/.DS_Store"), "").unwrap();
+    fs::create_dir_all(out.path().join("folder/database")).unwrap();
+    fs::write(out.path().join("folder/database/.gitkeep"), "").unwrap();
+    fs::write(out.path().join("folder/database/todos.jsonl"), "{\"_id\":1}\n").unwrap();
+    let said = done(&mut state(
+        project.path(),
+        &["import", &path("folder"), "--replace"],
+    ));
+    assert!(said.contains("1 document, 1 file"), "{said}");
+    done(&mut state(project.path(), &["export", &path("folder")]));
+
+    // An archive takes the place of a state's alone.
+    done(&mut state(project.path(), &["export", &path("packed.tgz")]));
+    fs::write(out.path().join("release.tar.gz"), "release").unwrap();
+    std::os::unix::fs::symlink(path("packed.tgz"), path("link.tgz")).unwrap();
+    let ran = path("ran");
+    for to in ["release.tar.gz", "link.tgz"] {
+        let said = refused(&mut state(project.path(), &["export", &path(to)]));
+        assert!(said.contains("name a new file"), "{said}");
+        // Known before the command runs.
+        let mut exec = yunqiao();
+        exec.arg("exec").arg(project.path()).args(["--export", &path(to)]);
+        let said = refused(exec.args(["--", "touch", &ran]));
+        assert!(
+            said.contains("name a new file") && !Path::new(&ran).exists(),
+            "{said}"
+        );
+    }
+    assert_eq!(fs::read(out.path().join("release.tar.gz")).unwrap(), b"release");
 }
 
 #[tokio::test]

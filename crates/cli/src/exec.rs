@@ -27,6 +27,10 @@ pub(crate) async fn run(args: args::Exec, as_json: bool) -> anyhow::Result<ExitC
     let import = import
         .map(|from| StateToImport::open(&project, from))
         .transpose()?;
+    if let Some(to) = &args.export {
+        // What the command runs for is not lost for a name.
+        state::check_export(to)?;
+    }
     let local = Local::headless(&project, &args.node, true).await?;
     let status = within(&args, &project, import.as_ref(), &local, as_json).await;
     local.stop().await;

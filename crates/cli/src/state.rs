@@ -9,7 +9,8 @@ mod folder;
 mod place;
 
 use std::{
-    fs,
+    fs::{self, File, OpenOptions, TryLockError},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -17,6 +18,8 @@ use std::{
 use anyhow::{Context as _, bail};
 use project::Project;
 use serde_json::json;
+use simulator::WeChatState;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     folder::{StateCount, WrittenState},
@@ -25,6 +28,7 @@ use self::{
 use crate::{
     args::{self, StateCommand},
     data::Keeping,
+    escape::shell_word,
     lang::{self, say, t},
     paths, print,
     stack::Local,
@@ -32,11 +36,14 @@ use crate::{
 
 /// What was there before an import, for as long as that is under way.
 const BEFORE: &str = "before-import";
+/// Held by the one import that is under way.
+const LOCK: &str = "import.lock";
 
 pub(crate) async fn run(args: args::State, as_json: bool) -> anyhow::Result<ExitCode> {
     let project = paths::project(&args.dir)?;
     match &args.command {
         StateCommand::Export { to } => {
+            warn_of_interrupted(&project);
             let place = StatePlace::existing(&project).await?;
             let count = folder::export(&place, to).await?;
             let to = to.display();
@@ -46,7 +53,7 @@ pub(crate) async fn run(args: args::State, as_json: bool) -> anyhow::Result<Exit
         }
         StateCommand::Import { from, replace } => {
             let state = folder::open(from)?;
-            let count = bring_in(&project, &state, *replace).await?;
+            let count = bring_in(&project, from, &state, *replace).await?;
             let from = from.display();
             tell(&count, as_json, |all| {
                 say!("brought in from {from}: {all}", "已从 {from} 导入：{all}")
@@ -71,20 +78,115 @@ fn tell(count: &StateCount, as_json: bool, sentence: impl FnOnce(String) -> Stri
     }
 }
 
-/// Where the project's state is put aside.
-fn before(project: &Project) -> anyhow::Result<PathBuf> {
-    let place = Keeping::InProject.place(project, None, BEFORE)?;
-    place.context(BEFORE)
+/// What imports that were ended in their middle have left: what was there before each of them.
+fn left_by_imports(project: &Project) -> Vec<PathBuf> {
+    let entries = fs::read_dir(project.root.join(crate::folder::NAME));
+    let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut left: Vec<_> = paths
+        .filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with(BEFORE))
+        })
+        .collect();
+    left.sort();
+    left
 }
 
-/// Puts a state in the place of what `dev` keeps of the project.
-async fn bring_in(project: &Project, state: &WrittenState, replace: bool) -> anyhow::Result<StateCount> {
+/// Where the project's state is put aside: never where an import that was ended in its middle has left one.
+fn free_place(project: &Project) -> anyhow::Result<PathBuf> {
+    let numbered = (2..).map(|number| format!("{BEFORE}-{number}"));
+    for name in std::iter::once(BEFORE.to_owned()).chain(numbered) {
+        let place = Keeping::InProject.place(project, None, &name)?;
+        let place = place.context(BEFORE)?;
+        if place.symlink_metadata().is_err() {
+            return Ok(place);
+        }
+    }
+    bail!(BEFORE)
+}
+
+/// Keeps other imports from the project.
+fn lock(project: &Project) -> anyhow::Result<File> {
+    let path = Keeping::InProject.place(project, None, LOCK)?;
+    let path = path.context(LOCK)?;
+    let shown = path.display();
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options
+        .open(&path)
+        .with_context(|| say!("{shown} cannot be written", "无法写入 {shown}"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(say!(
+            "another `yunqiao state import` is under way for this project: wait for it",
+            "这个项目正在执行另一个 `yunqiao state import`：请等它结束"
+        )),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// The command that brings back what lies in `before`.
+fn bringing_back(project: &Project, before: &Path) -> String {
+    let [root, before] = [&project.root, before].map(|path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        shell_word(&path.display().to_string())
+    });
+    format!("yunqiao state --dir {root} import {before} --replace")
+}
+
+/// Removes what was put aside. It goes from its name at once, so that what is removed in part is not taken for something.
+fn remove(before: &Path) {
+    let removed = before
+        .parent()
+        .map(|folder| {
+            let gone = tempfile::Builder::new().prefix(".imported-").tempdir_in(folder)?;
+            fs::rename(before, gone.path().join("old"))
+        })
+        .transpose();
+    if let Err(error) = removed {
+        let before = before.display();
+        print::warning(
+            say!(
+                "{before} cannot be removed: {error}",
+                "无法删除 {before}：{error}"
+            ),
+            t(
+                "remove it: it is what was there before the import",
+                "请自行删除：它是导入前的数据",
+            ),
+        );
+    }
+}
+
+/// Puts the state that was read from `from` in the place of what `dev` keeps of the project.
+async fn bring_in(
+    project: &Project,
+    from: &Path,
+    state: &WrittenState,
+    replace: bool,
+) -> anyhow::Result<StateCount> {
     let settings = &project.settings;
     if replace && (settings.database.url.is_some() || settings.storage.s3.is_some()) {
         bail!(say!(
             "--replace would remove everything on the server that [database] url or [storage] s3 names, and others may use it: empty it \
              yourself, and import without --replace",
             "--replace 会清空 [database] url 或 [storage] s3 所指的服务器，别人可能也在用：请自行清空，再不加 --replace 导入"
+        ));
+    }
+    let _lock = lock(project)?;
+    // What an import that was ended in its middle has left may be all that there is of it: it is brought back, or removed by whoever
+    // knows that it is not needed.
+    let left = left_by_imports(project);
+    let from = fs::canonicalize(from).ok();
+    let brought_back = left
+        .iter()
+        .find(|left| fs::canonicalize(left).ok() == from && from.is_some());
+    if let (None, Some(left)) = (brought_back, left.first()) {
+        let (command, left) = (bringing_back(project, left), left.display());
+        bail!(say!(
+            "a `yunqiao state import` was ended in its middle, and what was there before it lies in {left}: `{command}` brings it back; \
+             remove the folder to keep what is there now, and import then",
+            "上次 `yunqiao state import` 中途被终止，导入前的数据在 {left}：执行 `{command}` 可恢复；要保留现状，请删掉这个目录再导入"
         ));
     }
     let place = StatePlace::to_write(project).await?;
@@ -97,50 +199,93 @@ async fn bring_in(project: &Project, state: &WrittenState, replace: bool) -> any
             "这里已有数据：{there}；加上 --replace 会用导入的内容全部替换"
         ));
     }
-    let before = before(project)?;
-    // An import that was ended in its middle has left what was there before it, and here is only what it had come to.
-    if !folder::is_state(&before) {
-        folder::export_to_folder(&place, &before).await?;
-    }
-    let put = place.put(project, state, &wechat).await;
-    let Err(failed) = put else {
-        let _ = fs::remove_dir_all(&before);
+    let before = free_place(project)?;
+    // From here on a request to end waits: half a state is nobody's.
+    let mut requests = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    folder::put_aside(&place, &before).await?;
+    // What could not be brought back is found before anything is touched.
+    let aside = folder::open(&before).and_then(|aside| {
+        let wechat = place::prepared(project, &aside)?;
+        Ok((aside, wechat))
+    });
+    let (aside, wechat_before) = match aside {
+        Ok(aside) => aside,
+        Err(error) => {
+            remove(&before);
+            return Err(error.context(t(
+                "what is there could not be brought back if the import failed, so nothing was touched",
+                "若导入失败，现有数据将无法恢复，因此没有做任何改动",
+            )));
+        }
+    };
+    let put = async {
+        let put = place.put(project, state, &wechat);
+        tokio::pin!(put);
+        let [Ok(interrupt), Ok(terminate)] = &mut requests else {
+            return put.await;
+        };
+        loop {
+            tokio::select! {
+                put = &mut put => return put,
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            print::warning(
+                t("the import is finished first", "会先完成导入再结束").to_owned(),
+                "",
+            );
+        }
+    };
+    let Err(failed) = put.await else {
+        remove(&before);
+        if let Some(brought_back) = brought_back {
+            remove(brought_back);
+        }
         return Ok(state.count());
     };
-    drop(place);
-    let path = before.display().to_string();
-    match restore(project, &before).await {
+    match bring_back(project, place, &aside, &wechat_before).await {
         Ok(()) => {
-            let _ = fs::remove_dir_all(&before);
+            remove(&before);
             Err(failed.context(t(
                 "nothing was brought in, and all is as it was",
                 "没有导入，一切保持原样",
             )))
         }
         Err(error) => {
-            let why = lang::error(&error);
+            let (why, path) = (lang::error(&error), before.display());
+            let command = bringing_back(project, &before);
             Err(failed.context(say!(
-                "the import broke off, and what was there could not be brought back ({why}): it lies in {path}, and `yunqiao state \
-                 import {path} --replace` brings it back",
-                "导入中断，原有数据没能恢复（{why}）：它在 {path}，执行 `yunqiao state import {path} --replace` 可恢复"
+                "the import broke off, and what was there could not be brought back ({why}): it lies in {path}, and `{command}` brings \
+                 it back",
+                "导入中断，原有数据没能恢复（{why}）：它在 {path}，执行 `{command}` 可恢复"
             )))
         }
     }
 }
 
-/// Brings back what was put aside.
-async fn restore(project: &Project, before: &Path) -> anyhow::Result<()> {
-    let state = folder::open(before)?;
-    // The server that ran may be what has failed.
-    let place = StatePlace::to_write(project).await?;
-    let wechat = place::prepared(project, &state)?;
-    place.put(project, &state, &wechat).await
+/// Puts what was put aside where it was, and nowhere else: a `dev` that has begun or ended meanwhile has a state of its own.
+async fn bring_back(
+    project: &Project,
+    place: StatePlace,
+    aside: &WrittenState,
+    wechat: &WeChatState,
+) -> anyhow::Result<()> {
+    let failed = match place.put(project, aside, wechat).await {
+        Err(error) if place.is_here() => error,
+        put => return put,
+    };
+    // A file that could not be written to, as on a full disk, may take more once it is opened anew.
+    drop(place);
+    match StatePlace::to_write(project).await {
+        Ok(again) if again.is_here() => again.put(project, aside, wechat).await,
+        _ => Err(failed),
+    }
 }
 
-/// Tells of an import that was ended in its middle.
+/// Tells of imports that were ended in their middle.
 pub(crate) fn warn_of_interrupted(project: &Project) {
-    let before = project.root.join(crate::folder::NAME).join(BEFORE);
-    if folder::is_state(&before) {
+    for before in left_by_imports(project) {
+        let command = bringing_back(project, &before);
         let before = before.display();
         print::warning(
             say!(
@@ -148,8 +293,8 @@ pub(crate) fn warn_of_interrupted(project: &Project) {
                 "上次 `yunqiao state import` 中途被终止；导入前的数据在 {before}"
             ),
             &say!(
-                "yunqiao state import {before} --replace brings it back; remove the folder to keep what is there now",
-                "执行 yunqiao state import {before} --replace 可恢复；要保留现状，请删掉这个目录"
+                "{command} brings it back; remove the folder to keep what is there now",
+                "执行 {command} 可恢复；要保留现状，请删掉这个目录"
             ),
         );
     }
@@ -181,4 +326,9 @@ impl StateToImport {
 /// Writes the state of a project that runs for one command.
 pub(crate) async fn export_from(local: &Local, to: &Path) -> anyhow::Result<()> {
     folder::export(&StatePlace::within(local), to).await.map(drop)
+}
+
+/// Whether a state may be written there, as far as that is known before.
+pub(crate) fn check_export(to: &Path) -> anyhow::Result<()> {
+    folder::check_place(to)
 }

@@ -16,6 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, BufRead, BufReader, BufWriter, Read as _, Write},
+    os::unix::fs::DirBuilderExt as _,
     path::{Component, Path, PathBuf},
 };
 
@@ -56,6 +57,10 @@ const PARTS: [&str; 3] = ["users", "templates", "subscriptions"];
 /// Documents that go in at once, and bytes of them.
 const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 4 << 20;
+/// Bytes of a manifest that are read to know an archive by.
+const LARGEST_MANIFEST: u64 = 16 << 20;
+/// What macOS puts into each folder that is looked at.
+const LOOKED_AT: &str = ".DS_Store";
 /// Bytes of the longest name that is given to a file on this machine.
 const LONGEST_NAME: usize = 200;
 
@@ -139,9 +144,25 @@ impl StateCount {
 }
 
 /// Whether a whole state lies in the folder.
-pub(super) fn is_state(folder: &Path) -> bool {
-    let text = fs::read(folder.join(MANIFEST)).unwrap_or_default();
-    serde_json::from_slice::<Manifest>(&text).is_ok_and(|manifest| manifest.yunqiao == STATE)
+fn is_state(folder: &Path) -> bool {
+    is_manifest(&fs::read(folder.join(MANIFEST)).unwrap_or_default())
+}
+
+fn is_manifest(text: &[u8]) -> bool {
+    serde_json::from_slice::<Manifest>(text).is_ok_and(|manifest| manifest.yunqiao == STATE)
+}
+
+/// Whether the file is an archive of a state.
+fn is_packed_state(archive: File) -> io::Result<bool> {
+    for entry in tar::Archive::new(GzDecoder::new(BufReader::new(archive))).entries()? {
+        let mut entry = entry?;
+        if entry.path()?.file_name() == Some(MANIFEST.as_ref()) {
+            let mut text = Vec::new();
+            entry.by_ref().take(LARGEST_MANIFEST).read_to_end(&mut text)?;
+            return Ok(is_manifest(&text));
+        }
+    }
+    Ok(false)
 }
 
 fn is_archive(path: &Path) -> bool {
@@ -157,6 +178,7 @@ pub(super) async fn export(place: &StatePlace, to: &Path) -> anyhow::Result<Stat
     if !is_archive(to) {
         return export_to_folder(place, to).await;
     }
+    archive_may_give_way(to)?;
     let folder = tempfile::tempdir().with_context(|| cannot_be_made(to))?;
     let count = write(place, folder.path()).await?;
     let unfinished = crate::unfinished::UnfinishedFile::create(to)?;
@@ -166,9 +188,19 @@ pub(super) async fn export(place: &StatePlace, to: &Path) -> anyhow::Result<Stat
 }
 
 /// The same, into a folder.
-pub(super) async fn export_to_folder(place: &StatePlace, to: &Path) -> anyhow::Result<StateCount> {
+async fn export_to_folder(place: &StatePlace, to: &Path) -> anyhow::Result<StateCount> {
     let to = &std::path::absolute(to).with_context(|| cannot_be_made(to))?;
     may_give_way(to)?;
+    write_beside(place, to, false).await
+}
+
+/// Writes the state into a folder that is not there yet, and that nobody else looks into: files that are the owner's alone are copied.
+pub(super) async fn put_aside(place: &StatePlace, to: &Path) -> anyhow::Result<StateCount> {
+    let to = &std::path::absolute(to).with_context(|| cannot_be_made(to))?;
+    write_beside(place, to, true).await
+}
+
+async fn write_beside(place: &StatePlace, to: &Path, is_private: bool) -> anyhow::Result<StateCount> {
     let parent = to.parent().with_context(|| cannot_be_made(to))?;
     fs::create_dir_all(parent).with_context(|| cannot_be_made(parent))?;
     let beside = tempfile::Builder::new()
@@ -176,13 +208,56 @@ pub(super) async fn export_to_folder(place: &StatePlace, to: &Path) -> anyhow::R
         .tempdir_in(parent)
         .with_context(|| cannot_be_made(to))?;
     let whole = beside.path().join("new");
-    fs::create_dir(&whole).with_context(|| cannot_be_made(&whole))?;
+    let mode = if is_private { 0o700 } else { 0o777 };
+    let made = fs::DirBuilder::new().mode(mode).create(&whole);
+    made.with_context(|| cannot_be_made(&whole))?;
     let count = write(place, &whole).await?;
-    if to.exists() {
-        fs::rename(to, beside.path().join("old")).with_context(|| cannot_be_made(to))?;
-    }
-    fs::rename(&whole, to).with_context(|| cannot_be_made(to))?;
+    take_place(beside, &whole, to)?;
     Ok(count)
+}
+
+/// Has `whole`, which lies in `beside`, take the place of what is at `to`; if it cannot, that stays.
+fn take_place(beside: TempDir, whole: &Path, to: &Path) -> anyhow::Result<()> {
+    let old = beside.path().join("old");
+    let is_there = to.exists();
+    if is_there {
+        fs::rename(to, &old).with_context(|| cannot_be_made(to))?;
+    }
+    let Err(error) = fs::rename(whole, to) else {
+        return Ok(());
+    };
+    let failed = anyhow::Error::new(error).context(cannot_be_made(to));
+    if is_there && fs::rename(&old, to).is_err() {
+        let kept = beside.keep().join("old");
+        let kept = kept.display();
+        return Err(failed.context(say!("what was there lies in {kept}", "原有内容在 {kept}")));
+    }
+    Err(failed)
+}
+
+/// The archive of a state gives way to another one, as does an empty file, and nothing else.
+fn archive_may_give_way(to: &Path) -> anyhow::Result<()> {
+    let Ok(there) = to.symlink_metadata() else {
+        return Ok(());
+    };
+    let is_one =
+        there.is_file() && (there.len() == 0 || File::open(to).and_then(is_packed_state).unwrap_or_default());
+    if !is_one {
+        let shown = to.display();
+        bail!(say!(
+            "{shown} would be replaced, and is no archive that `yunqiao state export` writes: name a new file",
+            "{shown} 将被替换，而它不是 `yunqiao state export` 写的归档文件：请写新的文件名"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether an export may go there, as far as that is known before it is written.
+pub(super) fn check_place(to: &Path) -> anyhow::Result<()> {
+    match is_archive(to) {
+        true => archive_may_give_way(to),
+        false => may_give_way(to),
+    }
 }
 
 /// A state in a folder gives way to another one, and nothing else does.
@@ -208,7 +283,7 @@ fn may_give_way(to: &Path) -> anyhow::Result<()> {
         names.insert(entry?.file_name());
     }
     let parts = PARTS.map(|part| format!("{part}.json"));
-    let ours = [MANIFEST, OUTBOX, IMAGES, DATABASE, FILES, CONTENTS];
+    let ours = [MANIFEST, OUTBOX, IMAGES, DATABASE, FILES, CONTENTS, LOOKED_AT];
     let known = |name: &str| ours.contains(&name) || parts.iter().any(|part| part == name);
     let other = names.iter().find(|name| !name.to_str().is_some_and(known));
     match other {
@@ -556,11 +631,11 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
     }
     let prefix = format!("{DATABASE}/");
     for (name, path) in there.range(prefix.clone()..) {
-        let Some(stem) = name
-            .strip_prefix(&prefix)
-            .and_then(|name| name.strip_suffix(".jsonl"))
-        else {
+        let Some(inner) = name.strip_prefix(&prefix) else {
             break;
+        };
+        let Some(stem) = inner.strip_suffix(".jsonl") else {
+            continue;
         };
         // Somebody has put it there by hand.
         if collections.iter().all(|collection| collection.file != *name) {
@@ -598,7 +673,8 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
             break;
         };
         // This too was put there by hand: nobody's, as what functions upload.
-        if !listed.contains(at) {
+        let is_looked_at = path.rsplit('/').next() == Some(LOOKED_AT);
+        if !listed.contains(at) && !is_looked_at {
             files.push(WrittenFile {
                 path: path.parse().with_context(|| at.clone())?,
                 owner: String::new(),
@@ -626,7 +702,7 @@ fn find(folder: &Path, below: &str, found: &mut BTreeMap<String, PathBuf>) -> an
         };
         if kind.is_dir() {
             find(&entry.path(), &format!("{name}/"), found)?;
-        } else if kind.is_file() && !name.ends_with(".DS_Store") {
+        } else if kind.is_file() {
             found.insert(name, entry.path());
         } else if kind.is_symlink() {
             print::warning(
@@ -796,4 +872,22 @@ fn unpack(archive: File, to: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_replaced_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (to, beside) = (folder.path().join("to"), TempDir::new_in(folder.path()).unwrap());
+        fs::create_dir(&to).unwrap();
+        fs::write(to.join("users.json"), "old").unwrap();
+        let missing = beside.path().join("new");
+        take_place(beside, &missing, &to).unwrap_err();
+        assert_eq!(fs::read_to_string(to.join("users.json")).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -68,6 +68,11 @@ impl StatePlace {
         })
     }
 
+    /// Whether this process has the files, and no `dev` that runs.
+    pub(super) const fn is_here(&self) -> bool {
+        matches!(self.wechat, WeChat::Here(_)) && matches!(self.database, None | Some(Reach::Here(_)))
+    }
+
     /// That of a project that runs in this process.
     pub(super) fn within(local: &Local) -> Self {
         Self {
