@@ -1,8 +1,8 @@
 //! The docs, held together: each link leads to a file and a heading that are there, each block of JSON is JSON, and each page has its
-//! other language, or says that there is none.
+//! other language, of the same shape, or says that there is none.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Component, Path, PathBuf},
 };
@@ -190,5 +190,55 @@ fn every_page_is_there_in_both_languages_or_says_that_it_is_not() {
                 "{name} does not lead to the English page"
             );
         }
+    }
+}
+
+/// What a page and its translation have in common, whatever their words: how many headings there are of each level, how many blocks of
+/// each language, and how many rows of tables.
+fn shape(page: &str) -> BTreeMap<String, usize> {
+    let mut shape = BTreeMap::new();
+    let mut count = |what: String| *shape.entry(what).or_insert(0) += 1;
+    let mut in_block = false;
+    for line in page.lines() {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            in_block = !in_block;
+            if in_block {
+                count(format!("```{language}"));
+            }
+        } else if !in_block && line.starts_with('#') {
+            let level = line.chars().take_while(|c| *c == '#').count();
+            count("#".repeat(level));
+        } else if !in_block && line.starts_with('|') {
+            count("rows of tables".to_owned());
+        }
+    }
+    assert!(!in_block, "a block has no end");
+    shape
+}
+
+#[test]
+fn each_page_has_in_both_languages_as_many_sections_blocks_and_rows() {
+    let mut compared = 0;
+    for file in pages() {
+        let Ok(name) = file.strip_prefix(root().join("docs/zh")) else {
+            continue;
+        };
+        let chinese = fs::read_to_string(&file).unwrap();
+        if chinese.contains("这一页还没有中文版") {
+            continue;
+        }
+        let english = fs::read_to_string(root().join("docs").join(name)).unwrap();
+        assert_eq!(
+            shape(&english),
+            shape(&chinese),
+            "docs/{0} and docs/zh/{0} differ",
+            name.display()
+        );
+        compared += 1;
+    }
+    assert!(compared > 10, "{compared}");
+    let lacks = "# a\n\n```sh\n# b\n```\n\n| c |\n|---|\n";
+    for more in ["## d\n", "```sh\ne\n```\n", "| f |\n"] {
+        assert_ne!(shape(lacks), shape(&format!("{lacks}{more}")));
     }
 }
