@@ -280,7 +280,10 @@ fn a_mini_program_is_tested_as_the_pages_tell_it() {
         let reader = Reader::new();
         let page = docs(page);
         reader.types("yunqiao init hello");
-        reader.write("hello/test/cloud.test.mjs", blocks(&page, "js")[0]);
+        let tests = blocks(&page, "js");
+        assert_eq!(tests.len(), 2, "{tests:?}");
+        reader.write("hello/test/cloud.test.mjs", tests[0]);
+        reader.write("hello/test/page.test.mjs", tests[1]);
         fs::create_dir_all(reader.at("hello/node_modules/@yunqiao")).unwrap();
         for package in ["wx", "client"] {
             let from = root().join("js").join(package);
@@ -290,6 +293,11 @@ fn a_mini_program_is_tested_as_the_pages_tell_it() {
         let printed = reader.types("yunqiao exec hello -- npm test --prefix hello");
         assert!(
             printed.contains("pass 3") && printed.contains("fail 0"),
+            "{printed}"
+        );
+        let printed = reader.types("yunqiao exec hello -- node --test hello/test/page.test.mjs");
+        assert!(
+            printed.contains("pass 1") && printed.contains("fail 0"),
             "{printed}"
         );
     }
