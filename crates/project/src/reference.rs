@@ -5,7 +5,7 @@
 mod schema;
 mod sections;
 
-use wording::Wording;
+use wording::{Wording, wording};
 
 pub use self::schema::schema;
 pub(crate) use self::sections::*;
@@ -47,6 +47,24 @@ impl Section {
     /// The names of its keys.
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.keys.iter().map(|key| key.name).collect()
+    }
+
+    /// Beside which keys one of its keys is refused, whichever of the two says so, as a sentence that follows what the key does.
+    fn not_beside(&self, key: &Key) -> Option<Wording> {
+        let excluding = self
+            .keys
+            .iter()
+            .filter(|other| other.excludes.contains(&key.name));
+        let others = key
+            .excludes
+            .iter()
+            .copied()
+            .chain(excluding.map(|other| other.name));
+        let others: Vec<_> = others.map(|other| format!("`{other}`")).collect();
+        (!others.is_empty()).then(|| {
+            let (en, zh) = (others.join(" or "), others.join(" 或 "));
+            wording!(" Not beside {en}.", "不能与 {zh} 同时写。")
+        })
     }
 }
 

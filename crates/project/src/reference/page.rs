@@ -70,7 +70,7 @@ fn write_section(page: &mut String, section: &Section, of: Of) {
     );
     let _ = writeln!(page, "{}\n|---|---|---|---|---|", of(&head));
     for key in section.keys {
-        write_key(page, key, of);
+        write_key(page, section, key, of);
     }
     if let Some((name, kind)) = &section.others {
         let cell = cell(kind, of);
@@ -79,7 +79,7 @@ fn write_section(page: &mut String, section: &Section, of: Of) {
     page.push('\n');
 }
 
-fn write_key(page: &mut String, key: &Key, of: Of) {
+fn write_key(page: &mut String, section: &Section, key: &Key, of: Of) {
     let code = |text: &str| format!("`{}`", text.replace('|', "\\|"));
     let absent = match key.absent {
         Absent::Nothing => "—".to_owned(),
@@ -92,11 +92,8 @@ fn write_key(page: &mut String, key: &Key, of: Of) {
         example => code(example),
     };
     let mut says = of(&(key.says)()).replace('|', "\\|");
-    if !key.excludes.is_empty() {
-        let others: Vec<_> = key.excludes.iter().map(|other| code(other)).collect();
-        let others = others.join(", ");
-        let beside = wording!(" Not beside {others}.", "不能与 {others} 同时写。");
-        says.push_str(of(&beside));
+    if let Some(not_beside) = section.not_beside(key) {
+        says.push_str(of(&not_beside));
     }
     let (name, cell) = (key.name, cell(&key.kind, of));
     let _ = writeln!(page, "| `{name}` | {cell} | {absent} | {example} | {says} |");

@@ -1,5 +1,6 @@
 //! The reference as a JSON Schema (draft-07), by which an editor completes and checks `yunqiao.toml` while it is written. It refuses nothing
-//! that the reader takes; what only the reader can judge, such as a file that is not there, it lets through.
+//! that the reader takes, but for a word with blanks around it; what only the reader can judge, such as a file that is not there, it lets
+//! through.
 
 use serde_json::{Map, Value, json};
 use wording::Wording;
@@ -26,7 +27,7 @@ fn object(section: &Section, of: &impl Fn(&Wording) -> String) -> Value {
     let properties: Map<_, _> = section
         .keys
         .iter()
-        .map(|key| (key.name.to_owned(), property(key, of)))
+        .map(|key| (key.name.to_owned(), property(section, key, of)))
         .collect();
     let others = match &section.others {
         None => json!(false),
@@ -61,9 +62,10 @@ fn object(section: &Section, of: &impl Fn(&Wording) -> String) -> Value {
     object
 }
 
-fn property(key: &Key, of: &impl Fn(&Wording) -> String) -> Value {
+fn property(section: &Section, key: &Key, of: &impl Fn(&Wording) -> String) -> Value {
     let mut property = value(&key.kind, of);
-    property["description"] = json!(of(&(key.says)()));
+    let says = of(&(key.says)()) + &section.not_beside(key).map_or_else(String::new, |said| of(&said));
+    property["description"] = json!(says);
     if let Absent::Value(default) | Absent::Usual(default) = key.absent
         && let Some(default) = of_toml(default)
     {

@@ -1069,8 +1069,8 @@ pub(crate) const WEB: Section = Section {
         .such_as("true"),
         Key::new("proxies", List(&Text), || {
             wording!(
-                "Addresses or networks of proxies whose `x-forwarded-for` and `x-forwarded-proto` count.",
-                "可信代理的地址或网段：只采信它们写的 `x-forwarded-for` 和 `x-forwarded-proto`。"
+                "Addresses or networks of proxies whose `x-forwarded-for` and `x-forwarded-proto` count, at the gateway as well. Behind a proxy that is not named here all clients have one address.",
+                "可信代理的地址或网段：只采信它们写的 `x-forwarded-for` 和 `x-forwarded-proto`，网关也一样。放在代理后面而没有写，所有客户端就共用一个地址。"
             )
         })
         .or(Value("[]"))
