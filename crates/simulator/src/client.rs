@@ -208,7 +208,9 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
         let before = key(world);
         let mut unknown: Vec<_> = call.tmpl_ids.clone();
         unknown.retain(|id| api == Api::RequestSubscribeMessage && !world.templates.knows(id));
-        if sim.settings().unknown_templates == UnknownTemplates::Make {
+        // The user is asked about all of them or about none.
+        let can_be = unknown.iter().all(|id| templates::is_id(id));
+        if sim.settings().unknown_templates == UnknownTemplates::Make && can_be {
             for id in &unknown {
                 world.templates.make_up(id);
             }
@@ -258,6 +260,15 @@ pub(crate) fn call(sim: &Simulator, call: &ClientCall) -> Result<ClientAnswer, S
 
 /// That a user was asked about a template that the app does not have.
 fn tell_of_template(sim: &Simulator, id: &str) {
+    if !templates::is_id(id) {
+        let id: String = id.chars().take(64).collect();
+        sim.tell(wording!(
+            "requestSubscribeMessage failed with 20001: {id:?} is no template's id, which has 1 to 64 characters of [A-Za-z0-9_-]; write \
+             the id that the app's template has at WeChat",
+            "requestSubscribeMessage 失败（20001）：{id:?} 不是模板 ID（应为 1 到 64 个 [A-Za-z0-9_-] 字符）；请改成小程序的模板在微信的 ID"
+        ));
+        return;
+    }
     let declaration = templates::declaration(id, std::iter::once("thing1"));
     if sim.world().templates.knows(id) {
         sim.tell(wording!(

@@ -316,7 +316,8 @@ async fn step_clock(State(sim): State<Simulator>, Body(step): Body<Step>) -> Res
 }
 
 async fn templates(State(sim): State<Simulator>) -> Json<Value> {
-    Json(json!({ "templates": sim.world().templates.all() }))
+    let templates: Vec<_> = sim.world().templates.known().cloned().collect();
+    Json(json!({ "templates": templates }))
 }
 
 async fn put_template(

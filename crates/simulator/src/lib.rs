@@ -149,7 +149,7 @@ impl World {
             oauth_codes: HashMap::new(),
             cloud_ids: cloudid::CloudIds::default(),
             tokens: tokens::Tokens::default(),
-            templates: templates::Templates::default(),
+            templates: templates::Templates::new(settings.unknown_templates),
             verdicts: verdicts::Verdicts::default(),
             outbox: outbox::Outbox::default(),
             quotas: quotas::Quotas::default(),

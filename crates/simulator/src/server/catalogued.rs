@@ -258,7 +258,7 @@ fn act(
         "/wxaapi/newtmpl/gettemplate" => Ok(ApiOutcome::json(json!({
             "errcode": 0,
             "errmsg": "ok",
-            "data": sim.world().templates.all(),
+            "data": sim.world().templates.known().collect::<Vec<_>>(),
         }))),
         "/wxaapi/newtmpl/addtemplate" => add_template(sim, &sent.params),
         "/wxaapi/newtmpl/deltemplate" => {
@@ -366,8 +366,10 @@ fn send(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Api
                 if sim.settings().unknown_templates == UnknownTemplates::Make {
                     world.templates.make_up(id);
                 }
-                let learned = world.templates.learn(&message);
-                (world.templates.send(&message).map(|()| user), learned)
+                match world.templates.learn(&message) {
+                    Ok(learned) => (world.templates.send(&message).map(|()| user), learned),
+                    Err(refusal) => (Err(refusal), None),
+                }
             }
             None => (Err(ApiRefusal::InvalidOpenid), None),
         }
@@ -383,6 +385,14 @@ fn send(sim: &Simulator, appid: &str, params: &Map<String, Value>) -> Result<Api
         ));
     }
     match &outcome {
+        Err(ApiRefusal::InvalidTemplateId) if !templates::is_id(id) => {
+            let id: String = id.chars().take(64).collect();
+            sim.tell(wording!(
+                "a subscribe message was refused with 40037: {id:?} is no template's id, which has 1 to 64 characters of [A-Za-z0-9_-]; \
+                 write the id that the app's template has at WeChat",
+                "订阅消息被拒绝（40037）：{id:?} 不是模板 ID（应为 1 到 64 个 [A-Za-z0-9_-] 字符）；请改成小程序的模板在微信的 ID"
+            ));
+        }
         Err(ApiRefusal::InvalidTemplateId) => {
             let declaration = templates::declaration(id, message.fields());
             let template = json!({ "priTmplId": id, "content": templates::content(message.fields()) });

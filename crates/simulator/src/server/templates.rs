@@ -7,18 +7,23 @@
 //! Which templates an app has and what they look like only WeChat knows; a project has their ids in its source and no more. Where
 //! unknown ones are to be made ([`crate::UnknownTemplates`]), one begins without fields and learns those that messages bring.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::{random, server::errors::ApiRefusal};
+use crate::{UnknownTemplates, random, server::errors::ApiRefusal};
 
 /// Each acceptance is good for one message.
 const ONE_TIME: u8 = 2;
 /// One acceptance is good for all messages.
 const LONG_TERM: u8 = 3;
+
+/// How many fields a template that was made up learns at most. No template of WeChat's library has nearly as many.
+const MOST_FIELDS: usize = 20;
+/// The longest name of a field that is taken for one, in bytes; WeChat's are such as `character_string12`.
+const LONGEST_FIELD: usize = 32;
 
 /// What a template that was made up is titled. It is known by this, also to a later start that finds it in a state file.
 const MADE_UP: &str = "首次使用时补建（made up at its first use）";
@@ -101,8 +106,15 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The names of its fields, those that a template can have.
+    /// The names of its fields, those that a template can have, and no more of them than one has.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.names()
+            .filter(|name| name.len() <= LONGEST_FIELD)
+            .take(MOST_FIELDS)
+    }
+
+    /// The names of its fields, those with the letters of one.
+    fn names(&self) -> impl Iterator<Item = &str> {
         let legal = |name: &&String| {
             let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
             !name.is_empty() && name.bytes().all(letter)
@@ -122,8 +134,17 @@ pub(crate) fn content<'a>(fields: impl Iterator<Item = &'a str>) -> String {
 pub(crate) struct Templates {
     all: Vec<Template>,
     subscribed: HashMap<(String, String), u32>,
+    /// Whether a template that was made up is one of the app's. Where unknown ones are refused it is kept and is none: it may have
+    /// come from where they are made, with a state that was brought in.
+    with_made_up: bool,
     /// Grows with each change.
     revision: u64,
+}
+
+/// Whether this can be the id of a template.
+pub(crate) fn is_id(id: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    (1..=64).contains(&id.len()) && id.bytes().all(legal)
 }
 
 /// The lines of yunqiao.toml that declare a template with these fields.
@@ -133,8 +154,22 @@ pub(crate) fn declaration<'a>(id: &str, fields: impl Iterator<Item = &'a str>) -
 }
 
 impl Templates {
+    pub(crate) fn new(unknown: UnknownTemplates) -> Self {
+        Self {
+            with_made_up: unknown == UnknownTemplates::Make,
+            ..Self::default()
+        }
+    }
+
+    /// All that are kept.
     pub(crate) fn all(&self) -> &[Template] {
         &self.all
+    }
+
+    /// Those that the app has.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &Template> {
+        let known = |template: &&Template| self.with_made_up || !template.is_made_up();
+        self.all.iter().filter(known)
     }
 
     /// Another number after each change.
@@ -143,7 +178,7 @@ impl Templates {
     }
 
     fn get(&self, id: &str) -> Option<&Template> {
-        self.all.iter().find(|template| template.pri_tmpl_id == id)
+        self.known().find(|template| template.pri_tmpl_id == id)
     }
 
     pub(crate) fn knows(&self, id: &str) -> bool {
@@ -207,27 +242,39 @@ impl Templates {
     }
 
     /// Has a template that was made up have the fields of this message as well. Gives all its fields where it learned some.
-    pub(crate) fn learn(&mut self, message: &Message) -> Option<Vec<String>> {
+    ///
+    /// # Errors
+    /// It brings a field that no template has, or more of them than one has; nothing is learned then.
+    pub(crate) fn learn(&mut self, message: &Message) -> Result<Option<Vec<String>>, ApiRefusal> {
         let of = |template: &&mut Template| template.pri_tmpl_id == message.template_id;
-        let template = self.all.iter_mut().find(of)?;
-        let new = |field: &&str| !template.fields().any(|known| known == *field);
-        let new: Vec<_> = message.fields().filter(new).collect();
-        if !template.is_made_up() || new.is_empty() {
-            return None;
+        let template = self.all.iter_mut().find(of);
+        let Some(template) = template.filter(|template| template.is_made_up()) else {
+            return Ok(None);
+        };
+        let known: HashSet<_> = template.fields().collect();
+        let mut new = Vec::new();
+        for field in message.names().filter(|field| !known.contains(field)) {
+            if field.len() > LONGEST_FIELD || known.len() + new.len() >= MOST_FIELDS {
+                let shown: String = field.chars().take(LONGEST_FIELD).collect();
+                return Err(ApiRefusal::Argument(format!("data.{shown}.value invalid")));
+            }
+            new.push(field);
         }
-        let learned = content(new.into_iter());
-        template.content.push_str(&learned);
+        if new.is_empty() {
+            return Ok(None);
+        }
+        template.content.push_str(&content(new.into_iter()));
         self.revision += 1;
-        Some(template.fields().map(str::to_owned).collect())
+        Ok(Some(template.fields().map(str::to_owned).collect()))
     }
 
     /// Takes a template away and with it its subscriptions; false if there is none.
     pub(crate) fn remove(&mut self, id: &str) -> bool {
-        let before = self.all.len();
+        let known = self.knows(id);
         self.all.retain(|template| template.pri_tmpl_id != id);
         self.subscribed.retain(|(_, template), _| template != id);
         self.revision += 1;
-        self.all.len() < before
+        known
     }
 
     /// The user accepts, or rejects, messages of a template that is known.
@@ -275,6 +322,7 @@ impl Templates {
         subscriptions: Vec<Subscription>,
     ) -> Result<(), TemplateError> {
         let mut new = Self {
+            with_made_up: self.with_made_up,
             revision: self.revision + 1,
             ..Self::default()
         };
@@ -294,7 +342,7 @@ impl Templates {
             left,
         } in subscriptions
         {
-            if !new.knows(&pri_tmpl_id) {
+            if !new.all.iter().any(|template| template.pri_tmpl_id == pri_tmpl_id) {
                 return Err(TemplateError::Unknown(pri_tmpl_id));
             }
             new.subscribed.insert((openid, pri_tmpl_id), left);
@@ -336,8 +384,7 @@ impl Template {
             return Err(TemplateError::Kind(kind));
         }
         let id = given.pri_tmpl_id.unwrap_or_else(|| random::url_safe(43));
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-        if !(1..=64).contains(&id.len()) || !id.bytes().all(legal) {
+        if !is_id(&id) {
             return Err(TemplateError::Id(id));
         }
         Ok(Self {

@@ -5,7 +5,7 @@ use axum::{
     http::{Method, Request, header},
 };
 use openapi::ApiBodyKind;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{NOW, Sim};
 use crate::{SimulatorSettings, UnknownTemplates, Withdrawn};
@@ -286,6 +286,96 @@ async fn a_template_that_the_app_does_not_have_is_made_at_its_first_use() {
     let data = json!({ "thing1": { "value": "年会" } });
     let refused = sim.api(SEND, message("another", data)).await;
     assert!(refused.text.contains("data.thing9.value is empty"), "{refused:?}");
+}
+
+/// What a message brings is learned within the bounds of a template, and a message beyond them leaves nothing behind.
+#[tokio::test]
+async fn a_template_that_is_made_up_learns_no_more_than_a_template_has() {
+    let sim = Sim::with(SimulatorSettings {
+        unknown_templates: UnknownTemplates::Make,
+        ..SimulatorSettings::default()
+    });
+    let (openid, _) = sim.session("alice").await;
+    let accept = json!({ "user": "alice", "api": "requestSubscribeMessage", "tmplIds": ["2NRE_b"] });
+    let message = |names: &[String]| {
+        let data: Map<String, Value> = names
+            .iter()
+            .map(|name| (name.clone(), json!({ "value": "年会" })))
+            .collect();
+        json!({ "touser": openid, "template_id": "2NRE_b", "data": data })
+    };
+    let things = |numbers: std::ops::Range<usize>| -> Vec<String> {
+        numbers.map(|number| format!("thing{number}")).collect()
+    };
+    sim.client(accept.clone()).await;
+    let refused = sim.api(SEND, message(&things(0..50_000))).await;
+    assert_eq!(refused.errcode(), 47003, "{refused:?}");
+    let refused = sim
+        .api(SEND, message(&["thing1".to_owned(), "long".repeat(9)]))
+        .await;
+    let expected = format!("data.{}.value invalid", "long".repeat(8));
+    assert!(refused.text.contains(&expected), "{refused:?}");
+    let known = sim.sim(Method::GET, "/sim/templates", Value::Null).await.json();
+    assert_eq!(known["templates"][0]["content"], "");
+    assert_eq!(sim.api(SEND, message(&things(0..20))).await.errcode(), 0);
+    sim.client(accept.clone()).await;
+    let refused = sim.api(SEND, message(&things(19..21))).await;
+    assert!(refused.text.contains("data.thing20.value invalid"), "{refused:?}");
+    assert_eq!(sim.api(SEND, message(&things(5..6))).await.errcode(), 0);
+}
+
+/// A fixture that `dev` has written has the templates that it made up; a run that is to be as strict as WeChat is so with it.
+#[tokio::test]
+async fn a_template_that_was_made_up_elsewhere_is_none_where_unknown_ones_are_refused() {
+    let lenient = Sim::with(SimulatorSettings {
+        unknown_templates: UnknownTemplates::Make,
+        ..SimulatorSettings::default()
+    });
+    let ask = json!({ "user": "alice", "api": "requestSubscribeMessage", "tmplIds": ["2NRE_b"] });
+    assert_eq!(lenient.client(ask.clone()).await["2NRE_b"], "accept");
+    let state = lenient.simulator.state();
+    let strict = Sim::new();
+    strict.simulator.replace_state(state).unwrap();
+    let (openid, _) = strict.session("alice").await;
+    let data = json!({ "thing1": { "value": "年会" } });
+    let message = json!({ "touser": openid, "template_id": "2NRE_b", "data": data });
+    assert_eq!(strict.api(SEND, message.clone()).await.errcode(), 40037);
+    assert!(strict.heard("[sim.templates.2NRE_b]\n  fields = [\"thing1\"]"));
+    assert_eq!(strict.client(ask).await["errCode"], 20001);
+    let known = strict
+        .sim(Method::GET, "/sim/templates", Value::Null)
+        .await
+        .json();
+    assert_eq!(known["templates"], json!([]));
+    // It is kept, for where it is one, with what the user accepted.
+    lenient.simulator.replace_state(strict.simulator.state()).unwrap();
+    assert_eq!(lenient.api(SEND, message.clone()).await.errcode(), 0);
+    // Once it is described it is one everywhere.
+    let described = json!({ "priTmplId": "2NRE_b", "content": "{{thing1.DATA}}" });
+    strict.sim(Method::POST, "/sim/templates", described).await;
+    assert_eq!(strict.api(SEND, message).await.errcode(), 43101);
+}
+
+#[tokio::test]
+async fn an_id_that_no_template_can_have_is_told_as_such_and_nothing_is_made_beside_it() {
+    for unknown_templates in [UnknownTemplates::Make, UnknownTemplates::Refuse] {
+        let sim = Sim::with(SimulatorSettings {
+            unknown_templates,
+            ..SimulatorSettings::default()
+        });
+        let (openid, _) = sim.session("alice").await;
+        let ids = json!(["2NRE_b", "请填写模板ID"]);
+        let ask = json!({ "user": "alice", "api": "requestSubscribeMessage", "tmplIds": ids });
+        assert_eq!(sim.client(ask).await["errCode"], 20001);
+        let no_id = |code: u32| format!("{code}: \"请填写模板ID\" is no template's id");
+        assert!(sim.heard(&no_id(20001)));
+        let message = json!({ "touser": openid, "template_id": "请填写模板ID", "data": {} });
+        assert_eq!(sim.api(SEND, message).await.errcode(), 40037);
+        assert!(sim.heard(&no_id(40037)));
+        assert!(!sim.heard("[sim.templates.请填写模板ID]"));
+        let known = sim.sim(Method::GET, "/sim/templates", Value::Null).await.json();
+        assert_eq!(known["templates"], json!([]));
+    }
 }
 
 #[tokio::test]
