@@ -29,6 +29,9 @@ use crate::{
 
 /// How long a simulated WeChat may take to say that it is there.
 const GREETING: Duration = Duration::from_secs(2);
+/// Members of an answer that hold a text in English, and the same in Chinese.
+const WARNINGS: [&str; 2] = ["warnings", "warningsZh"];
+const MEANING: [&str; 2] = ["meaning", "meaningZh"];
 
 pub(crate) async fn run(args: args::Push, as_json: bool) -> anyhow::Result<ExitCode> {
     let asked = match &args.kind {
@@ -164,7 +167,8 @@ async fn push(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let told = post(client, &format!("{wechat}{}", asked.path), None, &asked.body).await?;
-    let warnings = &told[t("warnings", "warningsZh")];
+    let [en, zh] = WARNINGS;
+    let warnings = &told[t(en, zh)];
     for warning in warnings.as_array().into_iter().flatten() {
         print::warning(warning.as_str().unwrap_or_default(), "");
     }
@@ -216,10 +220,8 @@ fn outcome(told: &Value, good: bool, note: &str) {
         Some(status) => status.to_string(),
         None => t("no answer", "没有应答").to_owned(),
     };
-    let (took, meaning) = (
-        &told["ms"],
-        told[t("meaning", "meaningZh")].as_str().unwrap_or_default(),
-    );
+    let [en, zh] = MEANING;
+    let (took, meaning) = (&told["ms"], told[t(en, zh)].as_str().unwrap_or_default());
     let told_in_words = say!(
         "{status} in {took} ms{note}: {meaning}",
         "{status}，用时 {took} 毫秒{note}：{meaning}"
