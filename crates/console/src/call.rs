@@ -767,7 +767,7 @@ mod tests {
         assert!(
             chinese
                 .into_string()
-                .contains("第 1 行第 2 列：这里应是带双引号的字段名"),
+                .contains("第 1 行第 2 列：这里应是带引号的字段名"),
             "in Chinese"
         );
     }
