@@ -1094,7 +1094,7 @@ fn functions_are_found_judged_and_mended_by_clicks() {
         &[
             (
                 "yunqiao.toml",
-                "[functions.works]\ntimeout = 7\n[database]\nmissing = \"refuse\"\n",
+                "[functions.works]\ntimeout = 7\n[database]\nmissing = \"refuse\"\n[sim]\nunknown_templates = \"refuse\"\n",
             ),
             ("cloudfunctions/reads/index.js", READS_OR_SENDS),
             ("cloudfunctions/reads/config.json", &sends.to_string()),
