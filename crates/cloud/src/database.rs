@@ -235,9 +235,9 @@ impl Inner {
         made.unwrap_or_else(|_| {
             let why = match writes {
                 true => wording!(
-                    "it waited for a document that a transaction has locked, or has too much to change at once. If it had begun by then, \
-                     it may have been done",
-                    "它在等待被事务锁住的记录，或一次要改的太多；如果当时已经开始，可能已经执行"
+                    "it waited for a document that a transaction has locked, or for others' writes, or looks at too much, or has too much to \
+                     change at once. If it had begun by then, it may have been done",
+                    "它在等待被事务锁住的记录或其他写操作，或扫描的记录太多，或一次要改的太多；如果当时已经开始，可能已经执行"
                 ),
                 false => wording!(
                     "it looks at too much, or waited for other queries that do",

@@ -21,6 +21,8 @@ pub(crate) struct BatchChanges {
     bytes: usize,
     /// The number of the last one.
     pub(crate) last: u64,
+    /// Whether there were more.
+    has_dropped: bool,
 }
 
 impl BatchChanges {
@@ -31,8 +33,15 @@ impl BatchChanges {
         while self.changes.len() > 1 && (self.changes.len() > KEPT || self.bytes > KEPT_BYTES) {
             if let Some(oldest) = self.changes.pop_front() {
                 self.bytes -= size(&oldest);
+                self.has_dropped = true;
             }
         }
+    }
+
+    /// The ids of the documents of a collection that are among the changes; `None` where not all are known.
+    pub(crate) fn ids(&self, collection: &str) -> Option<impl Iterator<Item = &Bson>> {
+        let of_it = move |change: &&Change| &*change.collection == collection;
+        (!self.has_dropped).then(|| self.changes.iter().filter(of_it).map(|change| &change.id))
     }
 }
 
@@ -192,6 +201,16 @@ impl Feed {
         }
         drop(recent);
         self.told.send_replace(());
+    }
+
+    /// The ids of the documents of a collection that were changed after the change of that number; `None` where not all are known.
+    pub(crate) fn ids_after(&self, collection: &str, after: u64) -> Option<Vec<Bson>> {
+        let recent = locked(&self.recent);
+        let of_it = |change: &&Arc<Change>| &*change.collection == collection;
+        (after >= recent.before).then(|| {
+            let changes = recent.behind(after).filter(of_it);
+            changes.map(|change| change.id.clone()).collect()
+        })
     }
 
     /// See [`crate::Database::changes`].

@@ -25,7 +25,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread::{self, JoinHandle},
@@ -59,6 +59,8 @@ use crate::{
 const READS: usize = 8;
 /// How long after the last write a file is put to rest, so that it opens at once after a crash.
 const REST_AFTER: Duration = Duration::from_secs(1);
+/// How often the documents of a write are looked for before it is made; where each time too much has changed meanwhile, the writer looks.
+const LOOKS: usize = 4;
 /// Writes that may wait for the one thread that makes them.
 const WRITES: usize = 1024;
 
@@ -123,6 +125,8 @@ pub(crate) struct Shared {
     clock: Clock,
     hasher: RandomState,
     draws: AtomicU64,
+    /// How many writes wait for a lock, for whoever tries what happens then.
+    pub(crate) parked: AtomicUsize,
 }
 
 /// What an operation ends at. It goes on in another thread than whoever asked, and would hold one of few places there for as long
@@ -263,6 +267,7 @@ impl Embedded {
             clock,
             hasher: RandomState::new(),
             draws: AtomicU64::new(0),
+            parked: AtomicUsize::new(0),
         });
         let (writes, queue) = mpsc::channel();
         let writer = Writer::new(Arc::clone(&shared), queue, rest_after);
@@ -297,15 +302,35 @@ impl Embedded {
         self.write_in(work, self.turn(transaction)?).await
     }
 
-    /// Has the writer do it to the documents of a collection.
+    /// Has the writer do it to the documents of a collection. A search for them is made before it comes to the writer, as what it is: a
+    /// read; the writer looks at what has changed since.
     async fn write_to(
         &self,
         collection: &str,
         write: DocumentWrite,
         transaction: Option<TransactionId>,
     ) -> Result<WriteDone> {
-        self.write(Work::Documents(collection.to_owned(), write), transaction)
-            .await
+        let write = Arc::new(write);
+        if transaction.is_none() && write.looks_first() {
+            // Whose rounds are bounded has nothing looked for by the writer, and looks until they give up.
+            let is_bounded = self.asker.as_ref().is_some_and(|asker| asker.rounds.is_some());
+            let looks = if is_bounded { usize::MAX } else { LOOKS };
+            for _ in 0..looks {
+                let (name, asked) = (collection.to_owned(), Arc::clone(&write));
+                let look =
+                    move |shared: &Shared, file: &redb::Database, _: Option<&Turn>, bounds: &Bounds| {
+                        write::look(shared, file, bounds, &name, &asked)
+                    };
+                let seen = self.read(None, look).await?;
+                let work = Work::Documents(collection.to_owned(), Arc::clone(&write), seen);
+                match self.write(work, None).await? {
+                    WriteDone::Stale => {}
+                    done => return Ok(done),
+                }
+            }
+        }
+        let work = Work::Documents(collection.to_owned(), write, None);
+        self.write(work, transaction).await
     }
 
     /// The same as the operation of a transaction whose turn it is.

@@ -70,6 +70,11 @@ impl<'t> Batch<'t> {
         self.sequence
     }
 
+    /// What this commit has changed so far.
+    pub(crate) const fn changes(&self) -> &BatchChanges {
+        &self.changes
+    }
+
     /// Writes what was only counted so far; the tables are closed by it.
     pub(crate) fn finish(mut self) -> Result<Finished> {
         for (collection, delta) in std::mem::take(&mut self.deltas) {

@@ -9,6 +9,7 @@ mod isolation;
 mod memory;
 mod opening;
 mod queries;
+mod seen;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

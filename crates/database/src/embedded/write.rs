@@ -5,18 +5,33 @@ mod noted;
 mod plan;
 mod target;
 
-use bson::Document;
-use docdb::Context;
+use std::sync::Arc;
 
-use self::{noted::Noted, plan::WritePlan, target::Committed};
+use bson::Document;
+use docdb::{
+    Context,
+    key::Direction,
+    plan::{Access, Plan, Range},
+    query::Filter,
+    regex::Asked,
+};
+use redb::ReadableDatabase as _;
+
+use self::{matching::Matched, noted::Noted, plan::WritePlan, target::Committed};
 use super::{
     Bounds, Shared,
     batch::Batch,
-    file::{CATALOG, DOCUMENTS, INDEXES},
+    file::{CATALOG, DOCUMENTS, INDEXES, META, SEQUENCE},
     transaction::{MOST_WRITTEN, Turn},
+    view::View,
     writer::Locks,
 };
-use crate::{IndexSpec, Inserted, Result, Tally, TransactionId, Update, Updated, error::DatabaseError};
+use crate::{
+    IndexSpec, Inserted, Looked, Result, Tally, TransactionId, Update, Updated, error::DatabaseError,
+};
+
+/// So many documents, named by their ids, are looked for where they are written.
+const FEW: usize = 32;
 
 /// A write to be made.
 #[derive(Debug)]
@@ -27,8 +42,8 @@ pub(crate) enum Work {
     /// Makes it for a look: it is given up in any case.
     TryIndex(String, IndexSpec),
     DropIndex(String, String),
-    /// In the collection of that name.
-    Documents(String, DocumentWrite),
+    /// In the collection of that name; with what was looked at beforehand.
+    Documents(String, Arc<DocumentWrite>, Option<Seen>),
     Begin,
     Commit,
     Abort,
@@ -69,6 +84,81 @@ pub(crate) enum DocumentWrite {
     },
 }
 
+impl DocumentWrite {
+    /// Whether its documents are looked for before it comes to the thread that writes: others' writes would wait for the search. Not where
+    /// they are few, and named by their ids.
+    pub(crate) fn looks_first(&self) -> bool {
+        let filter = match self {
+            Self::Insert { .. } => return false,
+            Self::Update(update) => &update.filter,
+            Self::Remove { filter, .. } | Self::Take { filter, .. } => filter,
+        };
+        if Asked::of(filter).is_much() {
+            return true;
+        }
+        // What cannot be parsed is refused by whoever makes it.
+        let Ok(filter) = Filter::parse(filter) else {
+            return false;
+        };
+        let Ok(mut by_id) = docdb::index::Index::new(&[("_id", Direction::Ascending)]) else {
+            return true;
+        };
+        by_id.unique = true;
+        match Plan::new(&filter, None, None, &[by_id]).access {
+            Access::Nothing => false,
+            Access::Index(scan) => scan.ranges.len() > FEW || !scan.ranges.iter().all(Range::is_point),
+            Access::Scan | Access::Union(_) => true,
+        }
+    }
+}
+
+/// The documents that a write found on a snapshot.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// The number of the collection.
+    collection: u32,
+    /// The number of the last change that the snapshot has.
+    sequence: u64,
+    found: Arc<Vec<Matched>>,
+    looked: Looked,
+}
+
+/// Looks on a snapshot for the documents that a write is about.
+pub(crate) fn look(
+    shared: &Shared,
+    file: &redb::Database,
+    bounds: &Bounds,
+    name: &str,
+    write: &DocumentWrite,
+) -> Result<Option<Seen>> {
+    let context = shared.context(bounds);
+    let plan = WritePlan::parse(name, write)?;
+    let Some(mut matching) = plan.matching(&context) else {
+        return Ok(None);
+    };
+    let snapshot = file.begin_read().map_err(DatabaseError::unavailable)?;
+    let documents = snapshot
+        .open_table(DOCUMENTS)
+        .map_err(DatabaseError::unavailable)?;
+    let indexes = snapshot.open_table(INDEXES).map_err(DatabaseError::unavailable)?;
+    let catalog = snapshot.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
+    let meta = snapshot.open_table(META).map_err(DatabaseError::unavailable)?;
+    let sequence = meta.get(SEQUENCE).map_err(DatabaseError::unavailable)?;
+    let collection = shared.collection(file, &catalog, name)?;
+    let view = View {
+        documents: &documents,
+        indexes: &indexes,
+        overlay: None,
+    };
+    let found = matching.of(view, &collection)?;
+    Ok(Some(Seen {
+        collection: collection.id,
+        sequence: sequence.map_or(0, |sequence| sequence.value()),
+        found,
+        looked: matching.looked,
+    }))
+}
+
 /// What a write came to.
 #[derive(Debug)]
 pub(crate) enum WriteDone {
@@ -82,6 +172,8 @@ pub(crate) enum WriteDone {
     Began(TransactionId),
     /// Nothing yet: a transaction has locked a document that it would write.
     Locked,
+    /// Nothing: too much has changed since its documents were looked for.
+    Stale,
 }
 
 impl WriteDone {
@@ -96,6 +188,7 @@ impl WriteDone {
             Self::Taken(_) => "which document was taken",
             Self::Began(_) => "which transaction began",
             Self::Locked => "a document is locked",
+            Self::Stale => "what was looked for has changed",
         }
     }
 }
@@ -138,13 +231,19 @@ pub(crate) fn apply(
             batch.create_index(name, spec.clone()).map(|()| WriteDone::Done)
         }
         Work::DropIndex(name, index) => batch.drop_index(name, index).map(WriteDone::Was),
-        Work::Documents(name, write) => {
+        Work::Documents(name, write, seen) => {
             let plan = WritePlan::parse(name, write)?;
             match turn {
                 Some(turn) => within(shared, file, batch, locks, &plan, turn, &context),
                 None => {
                     let collection = batch.collection(plan.collection)?;
-                    plan.make(&mut Committed { batch, locks }, &collection, &context)
+                    let mut target = Committed {
+                        batch,
+                        locks,
+                        feed: &shared.feed,
+                        seen: seen.as_ref(),
+                    };
+                    plan.make(&mut target, &collection, &context)
                 }
             }
         }

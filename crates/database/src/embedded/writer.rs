@@ -6,6 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
+        atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError},
     },
     time::{Duration, Instant},
@@ -227,7 +228,9 @@ impl Writer {
             // One that nobody waits for any more was not acknowledged, and need not be done.
             queued.answer.is_closed() || queued.since.is_some_and(|since| since + TRANSACTION_LIFE <= now)
         };
-        for queued in self.parked.extract_if(.., late) {
+        let late: Vec<_> = self.parked.extract_if(.., late).collect();
+        self.count_parked();
+        for queued in late {
             queued.answer(Err(DatabaseError::Locked));
         }
         self.resume();
@@ -242,8 +245,13 @@ impl Writer {
         }
         if std::mem::take(&mut self.locks.freed) {
             let parked = std::mem::take(&mut self.parked);
+            self.count_parked();
             self.commit(parked);
         }
+    }
+
+    fn count_parked(&self) {
+        self.shared.parked.store(self.parked.len(), Ordering::SeqCst);
     }
 
     fn work(&mut self, batch: Vec<Queued>) {
@@ -373,6 +381,7 @@ impl Writer {
                     queued.since.get_or_insert_with(|| self.shared.now());
                     queued.permit = None;
                     self.parked.push(queued);
+                    self.count_parked();
                 }
                 Some(Ok(WriteDone::Locked)) => {
                     queued.answer(Err(DatabaseError::Locked));

@@ -661,8 +661,9 @@ async fn a_write_for_which_nobody_waits_keeps_nobody_from_writing() {
     database.create_collection("c").await.unwrap();
     database.insert("c", vec![doc! {"_id": 1}], None).await.unwrap();
     let writer = Arc::clone(&database);
-    // It meets the document: were it run to its end, the document would be gone, however fast that was.
-    let filter = doc! {"$expr": {"$gt": [endless(), 0]}};
+    // It meets the document: were it run to its end, the document would be gone, however fast that was. Named by its id, it is looked
+    // for where it is written.
+    let filter = doc! {"_id": 1, "$expr": {"$gt": [endless(), 0]}};
     let write = tokio::spawn(async move { writer.remove("c", filter, true, None).await });
     while database.handle.waiting.available_permits() == WRITES {
         tokio::task::yield_now().await;

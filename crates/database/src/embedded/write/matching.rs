@@ -1,13 +1,15 @@
 //! What is done to the documents that match: an update, a removal, one that is taken out.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
+use bson::Document;
 use docdb::{
-    Context, document::with_id, expr::Variables, query::Filter, sort::Sort, update::Update as Change,
+    Context, document::with_id, expr::Variables, path::Element, query::Filter, sort::Sort,
+    update::Update as Change,
 };
 use redb::ReadableTable;
 
-use super::{WriteDone, target::Target};
+use super::{Seen, WriteDone, target::Target};
 use crate::{
     ChangeKind, DatabaseError, Looked, Result, ReturnedDocument, Tally, Update, UpdateKind, Updated,
     embedded::{
@@ -21,11 +23,36 @@ use crate::{
 
 /// Which documents a write is about.
 pub(super) struct Matching<'a> {
-    filter: &'a Filter,
-    sort: Option<&'a Sort>,
-    many: bool,
-    context: &'a Context,
-    looked: Looked,
+    pub(super) filter: &'a Filter,
+    pub(super) sort: Option<&'a Sort>,
+    pub(super) many: bool,
+    /// Whether what the positional `$` stands for is wanted.
+    pub(super) by_element: bool,
+    pub(super) context: &'a Context,
+    pub(super) looked: Looked,
+}
+
+/// A document that a write is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Matched {
+    pub(super) key: Vec<u8>,
+    /// What the positional `$` stands for, where that was looked for already.
+    element: Option<Element>,
+}
+
+impl Matched {
+    /// What the positional `$` stands for in it; `None` where it does not match after all.
+    fn element(
+        &self,
+        filter: &Filter,
+        document: &Document,
+        context: &Context,
+    ) -> docdb::error::Result<Option<Element>> {
+        match self.element {
+            Some(element) => Ok(Some(element)),
+            None => filter.find_element(document, &Variables::none(), context),
+        }
+    }
 }
 
 impl Matching<'_> {
@@ -33,7 +60,7 @@ impl Matching<'_> {
         &mut self,
         view: View<'_, T>,
         collection: &Collection,
-    ) -> Result<Vec<Vec<u8>>> {
+    ) -> Result<Arc<Vec<Matched>>> {
         let route = Route::of(
             collection,
             self.filter,
@@ -42,39 +69,111 @@ impl Matching<'_> {
             view.overlay,
         );
         let mut search = Search::new(self.filter, self.context, &route);
-        let mut keys = Vec::new();
-        let mut best: Option<(Vec<u8>, Vec<u8>)> = None;
+        let mut found = Vec::new();
+        let mut best: Option<(Vec<u8>, Matched)> = None;
         for candidate in view.candidates(collection.id, &route) {
             let candidate = candidate?;
-            if !search.matches(candidate.document.as_slice())? {
+            let document = candidate.document.as_slice();
+            if !search.matches(document)? {
                 continue;
             }
-            let key = candidate.key.as_slice().to_vec();
+            let matched = self.matched(candidate.key.as_slice(), document)?;
             match self.sort.filter(|_| !self.many && !route.sorted) {
                 None => {
-                    keys.push(key);
+                    found.push(matched);
                     if !self.many {
                         break;
                     }
                 }
                 Some(sort) => {
-                    let place = sort.key(&decode(candidate.document.as_slice())?, self.context)?;
+                    let place = sort.key(&decode(document)?, self.context)?;
                     if best.as_ref().is_none_or(|(first, _)| place < *first) {
-                        best = Some((place, key));
+                        best = Some((place, matched));
                     }
                 }
             }
         }
-        keys.extend(best.map(|(_, key)| key));
+        found.extend(best.map(|(_, matched)| matched));
         self.looked = search.looked;
-        Ok(keys)
+        Ok(Arc::new(found))
+    }
+
+    fn matched(&self, key: &[u8], document: &[u8]) -> Result<Matched> {
+        // Patterns are not run again when the document is changed.
+        let element = match self.by_element && self.filter.patterns() > 0 {
+            true => self
+                .filter
+                .find_element(&decode(document)?, &Variables::none(), self.context)?,
+            false => None,
+        };
+        Ok(Matched {
+            key: key.to_vec(),
+            element,
+        })
+    }
+
+    /// The same as [`of`](Self::of), of which all but the `changed` documents were `seen` before; `None` where that does not tell.
+    pub(super) fn of_changed(
+        &mut self,
+        documents: &impl ReadableTable<&'static [u8], &'static [u8]>,
+        seen: &Seen,
+        changed: &BTreeSet<Vec<u8>>,
+    ) -> Result<Option<Arc<Vec<Matched>>>> {
+        self.looked = seen.looked.clone();
+        if changed.is_empty() {
+            return Ok(Some(Arc::clone(&seen.found)));
+        }
+        // A pattern takes what it takes, and others' writes would wait for it.
+        if self.filter.patterns() > 0 {
+            return Ok(None);
+        }
+        let stayed = seen
+            .found
+            .iter()
+            .filter(|matched| !changed.contains(&matched.key));
+        let mut found: Vec<_> = stayed.cloned().collect();
+        if !self.many {
+            if self.sort.is_some() {
+                // Any that changed may be before it by now.
+                return Ok(None);
+            }
+            if !found.is_empty() {
+                return Ok(Some(Arc::new(found)));
+            }
+        }
+        for key in changed {
+            self.context.is_wanted()?;
+            let Some(document) = documents
+                .get(key.as_slice())
+                .map_err(DatabaseError::unavailable)?
+            else {
+                continue;
+            };
+            self.looked.documents += 1;
+            let document = decode(document.value())?;
+            let element = self
+                .filter
+                .find_element(&document, &Variables::none(), self.context)?;
+            if let Some(element) = element {
+                found.push(Matched {
+                    key: key.clone(),
+                    element: Some(element),
+                });
+                if !self.many {
+                    break;
+                }
+            }
+        }
+        // The search ended at the one that matched then, and others may.
+        let is_known = self.many || !found.is_empty() || seen.found.is_empty();
+        Ok(is_known.then(|| Arc::new(found)))
     }
 }
 
 /// An update, parsed before any document is looked at.
 pub(super) struct UpdatePlan {
-    filter: Filter,
-    sort: Option<Sort>,
+    pub(super) filter: Filter,
+    pub(super) sort: Option<Sort>,
     change: Change,
 }
 
@@ -99,11 +198,14 @@ pub(super) fn update_in(
         filter: &plan.filter,
         sort: plan.sort.as_ref(),
         many: update.many,
+        by_element: true,
         context,
         looked: Looked::default(),
     };
-    let keys = target.matching(collection, &mut matching)?;
-    if waits(target, collection, plan, &keys, context)? {
+    let Some(found) = target.matching(collection, &mut matching)? else {
+        return Ok(WriteDone::Stale);
+    };
+    if waits(target, collection, plan, &found, context)? {
         return Ok(WriteDone::Locked);
     }
     // What has begun to change is changed to its end.
@@ -116,9 +218,11 @@ pub(super) fn update_in(
         UpdateKind::Operators(_) | UpdateKind::Pipeline(_) => ChangeKind::Update,
         UpdateKind::Replacement(_) => ChangeKind::Replace,
     };
-    for key in &keys {
-        let Some(before) = target.get(key)? else { continue };
-        let Some(element) = plan.filter.find_element(&before, &Variables::none(), context)? else {
+    for matched in found.iter() {
+        let Some(before) = target.get(&matched.key)? else {
+            continue;
+        };
+        let Some(element) = matched.element(&plan.filter, &before, context)? else {
             continue;
         };
         updated.matched += 1;
@@ -158,18 +262,20 @@ pub(super) fn waits(
     target: &impl Target,
     collection: &Collection,
     plan: &UpdatePlan,
-    keys: &[Vec<u8>],
+    found: &[Matched],
     context: &Context,
 ) -> Result<bool> {
-    if keys.iter().any(|key| target.is_locked(key)) {
+    if found.iter().any(|matched| target.is_locked(&matched.key)) {
         return Ok(true);
     }
     if !target.locks_values(collection) {
         return Ok(false);
     }
-    for key in keys {
-        let Some(before) = target.get(key)? else { continue };
-        let Some(element) = plan.filter.find_element(&before, &Variables::none(), context)? else {
+    for matched in found {
+        let Some(before) = target.get(&matched.key)? else {
+            continue;
+        };
+        let Some(element) = matched.element(&plan.filter, &before, context)? else {
             continue;
         };
         // What cannot be changed is refused when its turn comes.
@@ -193,16 +299,19 @@ pub(super) fn remove_in(
         filter,
         sort: None,
         many,
+        by_element: false,
         context,
         looked: Looked::default(),
     };
-    let keys = target.matching(collection, &mut matching)?;
-    if keys.iter().any(|key| target.is_locked(key)) {
+    let Some(found) = target.matching(collection, &mut matching)? else {
+        return Ok(WriteDone::Stale);
+    };
+    if found.iter().any(|matched| target.is_locked(&matched.key)) {
         return Ok(WriteDone::Locked);
     }
     let mut removed = 0;
-    for key in keys {
-        if let Some(document) = target.get(&key)? {
+    for matched in found.iter() {
+        if let Some(document) = target.get(&matched.key)? {
             target.remove(collection, &document)?;
             removed += 1;
         }
@@ -224,14 +333,21 @@ pub(super) fn take_in(
         filter,
         sort,
         many: false,
+        by_element: false,
         context,
         looked: Looked::default(),
     };
-    let keys = target.matching(collection, &mut matching)?;
-    if keys.iter().any(|key| target.is_locked(key)) {
+    let Some(found) = target.matching(collection, &mut matching)? else {
+        return Ok(WriteDone::Stale);
+    };
+    if found.iter().any(|matched| target.is_locked(&matched.key)) {
         return Ok(WriteDone::Locked);
     }
-    let taken = keys.first().map(|key| target.get(key)).transpose()?.flatten();
+    let first = found.first();
+    let taken = first
+        .map(|matched| target.get(&matched.key))
+        .transpose()?
+        .flatten();
     if let Some(document) = &taken {
         target.remove(collection, document)?;
     }

@@ -8,7 +8,7 @@ use docdb::error::code;
 use redb::{AccessGuard, ReadableTable};
 
 use super::{
-    matching::Matching,
+    matching::{Matched, Matching},
     target::{Target, key_of, unique},
 };
 use crate::{
@@ -173,8 +173,12 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Noted<'_, '_, T> {
 }
 
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, '_, T> {
-    fn matching(&self, collection: &Collection, search: &mut Matching<'_>) -> Result<Vec<Vec<u8>>> {
-        search.of(self.view(), collection)
+    fn matching(
+        &self,
+        collection: &Collection,
+        search: &mut Matching<'_>,
+    ) -> Result<Option<Arc<Vec<Matched>>>> {
+        search.of(self.view(), collection).map(Some)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Document>> {

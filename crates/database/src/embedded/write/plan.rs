@@ -12,10 +12,10 @@ use docdb::{
 
 use super::{
     DocumentWrite, WriteDone,
-    matching::{UpdatePlan, remove_in, take_in, update_in},
+    matching::{Matching, UpdatePlan, remove_in, take_in, update_in},
     target::Target,
 };
-use crate::{DatabaseError, Inserted, Result, Update, embedded::catalog::Collection};
+use crate::{DatabaseError, Inserted, Looked, Result, Update, embedded::catalog::Collection};
 
 /// What is to be done, whether at once or in a transaction.
 pub(super) struct WritePlan<'w> {
@@ -60,6 +60,24 @@ impl<'w> WritePlan<'w> {
         Ok(Self {
             collection,
             operation,
+        })
+    }
+
+    /// What it looks for; `None` where it adds documents.
+    pub(super) fn matching<'a>(&'a self, context: &'a Context) -> Option<Matching<'a>> {
+        let (filter, sort, many) = match &self.operation {
+            Operation::Insert { .. } => return None,
+            Operation::Update(update, plan) => (&plan.filter, plan.sort.as_ref(), update.many),
+            Operation::Remove { filter, many } => (filter, None, *many),
+            Operation::Take { filter, sort } => (filter, sort.as_ref(), false),
+        };
+        Some(Matching {
+            filter,
+            sort,
+            many,
+            by_element: matches!(self.operation, Operation::Update(..)),
+            context,
+            looked: Looked::default(),
         })
     }
 

@@ -1,12 +1,16 @@
 //! Where documents are written: into the commit in the making, or into what a transaction will commit (`noted`).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bson::{Bson, Document};
 
-use super::matching::Matching;
+use super::{
+    Seen,
+    matching::{Matched, Matching},
+};
 use crate::{
     ChangeKind, Result,
+    changes::Feed,
     embedded::{
         batch::Batch,
         catalog::{Collection, Index},
@@ -18,8 +22,12 @@ use crate::{
 
 /// Where documents are written.
 pub(super) trait Target {
-    /// The keys of documents that match, all or the first.
-    fn matching(&self, collection: &Collection, search: &mut Matching<'_>) -> Result<Vec<Vec<u8>>>;
+    /// The documents that match, all or the first; `None` where they have to be looked for anew.
+    fn matching(
+        &self,
+        collection: &Collection,
+        search: &mut Matching<'_>,
+    ) -> Result<Option<Arc<Vec<Matched>>>>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Document>>;
 
@@ -49,16 +57,47 @@ pub(super) trait Target {
 pub(super) struct Committed<'a, 't> {
     pub(super) batch: &'a mut Batch<'t>,
     pub(super) locks: &'a Locks,
+    pub(super) feed: &'a Feed,
+    /// What was looked at before this came to the thread that writes, if it was.
+    pub(super) seen: Option<&'a Seen>,
+}
+
+/// So many documents may have changed since a search; where more have, it is made anew.
+const MOST_CHANGED: usize = 64;
+
+impl Committed<'_, '_> {
+    /// The keys of the documents that have changed since they were seen; `None` where these are too many, or not known.
+    fn changed_since(&self, collection: &Collection, seen: &Seen) -> Option<BTreeSet<Vec<u8>>> {
+        if seen.collection != collection.id {
+            return None;
+        }
+        let committed = self.feed.ids_after(&collection.name, seen.sequence)?;
+        let ids = committed
+            .iter()
+            .chain(self.batch.changes().ids(&collection.name)?);
+        let keys: BTreeSet<_> = ids.map(|id| document_key(collection.id, id)).collect();
+        (keys.len() <= MOST_CHANGED).then_some(keys)
+    }
 }
 
 impl Target for Committed<'_, '_> {
-    fn matching(&self, collection: &Collection, search: &mut Matching<'_>) -> Result<Vec<Vec<u8>>> {
+    fn matching(
+        &self,
+        collection: &Collection,
+        search: &mut Matching<'_>,
+    ) -> Result<Option<Arc<Vec<Matched>>>> {
+        if let Some(seen) = self.seen {
+            let Some(changed) = self.changed_since(collection, seen) else {
+                return Ok(None);
+            };
+            return search.of_changed(&self.batch.documents.table, seen, &changed);
+        }
         let view = View {
             documents: &self.batch.documents.table,
             indexes: &self.batch.indexes.table,
             overlay: None,
         };
-        search.of(view, collection)
+        search.of(view, collection).map(Some)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Document>> {
