@@ -62,8 +62,8 @@ impl Section {
             .chain(excluding.map(|other| other.name));
         let others: Vec<_> = others.map(|other| format!("`{other}`")).collect();
         (!others.is_empty()).then(|| {
-            let (en, zh) = (others.join(" or "), others.join(" 或 "));
-            wording!(" Not beside {en}.", "不能与 {zh} 同时写。")
+            let (keys_en, keys_zh) = (others.join(" or "), others.join(" 或 "));
+            wording!(" Not beside {keys_en}.", "不能与 {keys_zh} 同时写。")
         })
     }
 }
