@@ -189,6 +189,8 @@ fn a_name_that_storage_cannot_have_keeps_nothing_else_back() {
     let (done, out, said) = files(root, |_| {}, &["put", "exp"]);
     assert!(!done && out.lines().count() == 2, "{out}{said}");
     assert!(said.contains("exp/a/line") && said.contains("U+000A"), "{said}");
+    // No shell would take that name for one word of a line.
+    assert!(!said.contains("yunqiao files put"), "{said}");
     let listed = good(root, &["ls", "-r", "/"]);
     assert!(
         listed.contains("exp/a/1.txt") && listed.contains("exp/z.txt"),

@@ -43,14 +43,20 @@ pub(crate) fn block(text: &str, margin: &str) -> String {
     block
 }
 
-/// A word of a command that is to be typed into a shell.
+/// A word of a command that is to be typed into a shell. Where it may begin with `-`, the command has `--` before it.
 pub(crate) fn shell_word(text: &str) -> String {
     let plain = |char: char| char.is_alphanumeric() || "-_./=:@".contains(char);
-    if !text.is_empty() && text.chars().all(plain) {
+    // zsh takes `=name` for the place of a program.
+    if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// The same where a line can show it: a word with characters that act can be told, and not typed.
+pub(crate) fn typed_word(text: &str) -> Option<String> {
+    (!text.contains(acts) && !text.contains('\t')).then(|| shell_word(text))
 }
 
 /// Whether a terminal does something at this character, or shows what follows in another order or on another line.
@@ -76,8 +82,15 @@ mod tests {
             ("a;b", "'a;b'"),
             ("it's", r"'it'\''s'"),
             ("", "''"),
+            ("=ls", "'=ls'"),
+            ("$(id)", "'$(id)'"),
+            ("`id`", "'`id`'"),
         ] {
             assert_eq!(shell_word(text), word);
+            assert_eq!(typed_word(text).as_deref(), Some(word));
+        }
+        for text in ["a\nb", "a\rb", "a\tb", "\u{1b}[2J", "a\u{202e}b"] {
+            assert_eq!(typed_word(text), None, "{text:?}");
         }
     }
 

@@ -431,11 +431,15 @@ async fn put(
         let files: Vec<_> = blobs.iter().map(|blob| described(&reach.names, blob)).collect();
         print::json(&with_failures(json!({ "files": files }), "file", &failures));
     } else {
-        tell_failures(&failures, |file| {
-            say!(
-                "by itself it goes up under a path that you give: yunqiao files put {file:?} PATH",
-                "可以单独上传它并另取路径：yunqiao files put {file:?} PATH"
-            )
+        tell_failures(&failures, |file| match escape::typed_word(file) {
+            Some(file) => say!(
+                "by itself it goes up under a path that you give: yunqiao files put -- {file} PATH",
+                "可以单独上传它并另取路径：yunqiao files put -- {file} PATH"
+            ),
+            None => say!(
+                "by itself it goes up under a path that you give",
+                "可以单独上传它并另取路径"
+            ),
         });
         for blob in &blobs {
             print::result(escape::Line(&reach.names.id(&blob.path).to_string()));
@@ -635,11 +639,15 @@ async fn get(
             .collect();
         print::json(&with_failures(json!({ "files": files }), "path", &failures));
     } else {
-        tell_failures(&failures, |path| {
-            say!(
-                "by itself it comes under a name that you give: yunqiao files get {path:?} NAME",
-                "可以单独下载它并另取名字：yunqiao files get {path:?} NAME"
-            )
+        tell_failures(&failures, |path| match escape::typed_word(path) {
+            Some(path) => say!(
+                "by itself it comes under a name that you give: yunqiao files get -- {path} NAME",
+                "可以单独下载它并另取名字：yunqiao files get -- {path} NAME"
+            ),
+            None => say!(
+                "by itself it comes under a name that you give",
+                "可以单独下载它并另取名字"
+            ),
         });
         if !targets.is_empty() {
             got(&targets, false);

@@ -235,7 +235,10 @@ pub(super) fn update_in(
         if let Some(after) = after {
             if let Some(largest) = update.largest {
                 let size = |document| Ok::<_, DatabaseError>(encode(document)?.as_bytes().len());
-                refuse_growth(size(&before)?, size(&after)?, largest)?;
+                let after = size(&after)?;
+                if after > largest {
+                    refuse_growth(size(&before)?, after, largest)?;
+                }
             }
             target.replace(collection, &before, after, kind)?;
             updated.modified += 1;
