@@ -51,15 +51,18 @@ fn page(command: &mut Command, of: Of) -> String {
     }
     let _ = writeln!(page, "\n{}\n", of(&everywhere));
     table(&mut page, command.get_arguments(), of);
-    let names: Vec<_> = command
-        .get_subcommands()
-        .map(|found| found.get_name().to_owned())
-        .filter(|name| name != "help")
-        .collect();
-    for name in names {
+    for name in subcommands(command) {
         section(&mut page, command.find_subcommand_mut(&name).unwrap(), "##", of);
     }
     page
+}
+
+fn subcommands(command: &Command) -> Vec<String> {
+    command
+        .get_subcommands()
+        .map(|found| found.get_name().to_owned())
+        .filter(|name| name != "help")
+        .collect()
 }
 
 fn section(page: &mut String, command: &mut Command, level: &str, of: Of) {
@@ -86,12 +89,7 @@ fn section(page: &mut String, command: &mut Command, level: &str, of: Of) {
         page.push('\n');
         write_below(page, &below);
     }
-    let names: Vec<_> = command
-        .get_subcommands()
-        .map(|found| found.get_name().to_owned())
-        .filter(|name| name != "help")
-        .collect();
-    for name in names {
+    for name in subcommands(command) {
         section(
             page,
             command.find_subcommand_mut(&name).unwrap(),
