@@ -171,7 +171,7 @@ fn every_block_of_json_is_json() {
 }
 
 #[test]
-fn every_page_is_there_in_both_languages_or_says_that_it_is_not() {
+fn every_page_is_there_in_both_languages() {
     let names = |folder: &str| {
         let files = fs::read_dir(root().join(folder)).unwrap().flatten();
         let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
@@ -183,13 +183,7 @@ fn every_page_is_there_in_both_languages_or_says_that_it_is_not() {
     for name in names("docs/zh") {
         let page = fs::read_to_string(root().join("docs/zh").join(&name)).unwrap();
         let is_chinese = |c: &char| ('\u{4e00}'..='\u{9fff}').contains(c);
-        assert!(page.chars().filter(is_chinese).count() > 10, "{name}");
-        if page.contains("这一页还没有中文版") {
-            assert!(
-                page.contains(&format!("](../{name})")),
-                "{name} does not lead to the English page"
-            );
-        }
+        assert!(page.chars().filter(is_chinese).count() > 200, "{name}");
     }
 }
 
@@ -224,9 +218,6 @@ fn each_page_has_in_both_languages_as_many_sections_blocks_and_rows() {
             continue;
         };
         let chinese = fs::read_to_string(&file).unwrap();
-        if chinese.contains("这一页还没有中文版") {
-            continue;
-        }
         let english = fs::read_to_string(root().join("docs").join(name)).unwrap();
         assert_eq!(
             shape(&english),
