@@ -37,7 +37,7 @@ pub(crate) async fn run(args: args::Console, as_json: bool) -> anyhow::Result<Ex
         match keeping {
             Keeping::BesideStore => bail!(say!(
                 "no `yunqiao serve` answers at the operator's address of {root}: start it, with [operator] secret_file set",
-                "{root} 的运维地址上没有 `yunqiao serve` 应答：请先启动它，并设置 [operator] secret_file"
+                "{root} 的运维入口上没有 `yunqiao serve` 应答：请先启动它，并设置 [operator] secret_file"
             )),
             _ => bail!(say!(
                 "no `yunqiao dev` runs for {root}: start it, and it prints a link of its own",

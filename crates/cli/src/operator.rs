@@ -53,7 +53,7 @@ pub(crate) async fn running(
     match operator.ask(Method::GET, path, &[]).send().await {
         Err(error) if error.is_connect() => Ok(None),
         Err(error) => {
-            Err(error).with_context(|| say!("the operator's listener did not answer", "运维地址没有应答"))
+            Err(error).with_context(|| say!("the operator's listener did not answer", "运维入口没有应答"))
         }
         Ok(reply) if reply.status() == StatusCode::UNAUTHORIZED => Ok(None),
         Ok(_) => Ok(Some(operator)),
@@ -117,7 +117,7 @@ fn end_that_one(project: &Project) -> &'static str {
         Some(_) => t("end that one first", "请先结束那个进程"),
         None => t(
             "end that one first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener",
-            "请先结束那个进程；或在 yunqiao.toml 里给 [operator] 写上 secret_file，命令就会改走运维地址",
+            "请先结束那个进程；或在 yunqiao.toml 里给 [operator] 写上 secret_file，命令就会改走运维入口",
         ),
     }
 }
