@@ -758,3 +758,226 @@ async fn a_fixture_that_was_made_in_the_console_and_committed_is_what_exec_begin
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn an_import_that_is_under_way_is_neither_exported_nor_taken_for_one_that_was_ended() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let out = TempDir::new().unwrap();
+    let to = out.path().join("to");
+    drop(Dev::start(project.path()));
+    let kept = project.path().join(".yunqiao");
+    fs::create_dir(kept.join("before-import")).unwrap();
+    let lock = fs::File::create(kept.join("import.lock")).unwrap();
+    lock.lock().unwrap();
+    let export = ["export", to.to_str().unwrap()];
+    let said = refused(&mut state(project.path(), &export));
+    assert!(said.contains("is under way") && !to.exists(), "{said}");
+    let dev = Dev::start(project.path());
+    dev.server.prints("`yunqiao state import` is under way");
+    assert!(!dev.server.printed().contains("ended in its middle"));
+    drop((dev, lock));
+    let said = done(&mut state(project.path(), &export));
+    assert!(said.contains("ended in its middle"), "{said}");
+}
+
+#[tokio::test]
+async fn an_export_that_is_ended_in_its_middle_leaves_nothing() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let out = TempDir::new().unwrap();
+    let path = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    done(&mut state(project.path(), &["export", &path("fixture")]));
+    fs::create_dir(out.path().join("fixture/database")).unwrap();
+    let lines: String = (0..40_000)
+        .map(|number| format!("{{\"_id\":{number}}}\n"))
+        .collect();
+    fs::write(out.path().join("fixture/database/many.jsonl"), lines).unwrap();
+    done(&mut state(project.path(), &["import", &path("fixture")]));
+    let before = all_files(&out.path().join("fixture"));
+    let names = || {
+        let entries = fs::read_dir(out.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>()
+    };
+    let mut child = state(project.path(), &["export", &path("fixture")])
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(120);
+    while names() == ["fixture"] {
+        assert!(Instant::now() < end && child.try_wait().unwrap().is_none());
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(names(), ["fixture"]);
+    assert_eq!(all_files(&out.path().join("fixture")), before);
+}
+
+#[tokio::test]
+async fn what_was_written_by_hand_is_taken_or_told() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let out = TempDir::new().unwrap();
+    let fixture = out.path().join("fixture");
+    let path = fixture.to_str().unwrap();
+    done(&mut state(project.path(), &["export", path]));
+    let manifest = fs::read_to_string(fixture.join("manifest.json")).unwrap();
+    let users = fs::read_to_string(fixture.join("users.json")).unwrap();
+    fs::create_dir(fixture.join("database")).unwrap();
+    fs::write(fixture.join("database/todos.jsonl"), "\u{feff}{\"_id\":1}\n").unwrap();
+    // As macOS packs what it knows of a file beside it.
+    for name in ["._database", "database/._todos.jsonl", "._manifest.json"] {
+        fs::write(fixture.join(name), [0, 5, 22, 7]).unwrap();
+    }
+    fs::write(fixture.join("README.md"), "for CI").unwrap();
+    fs::write(fixture.join("database/users.json"), "[]").unwrap();
+    let import = ["import", path, "--replace"];
+    let said = done(&mut state(project.path(), &import));
+    assert!(
+        said.contains("database/users.json is left out") && said.contains("2 users, 1 document"),
+        "{said}"
+    );
+    assert!(!said.contains("README.md") && !said.contains("._"), "{said}");
+    fs::write(out.path().join("._fixture"), [0, 5, 22, 7]).unwrap();
+    let packed = out.path().join("packed.tgz");
+    let mut tar = Command::new("tar");
+    tar.current_dir(out.path())
+        .args(["czf", "packed.tgz", "._fixture", "fixture"]);
+    done(&mut tar);
+    let said = done(&mut state(
+        project.path(),
+        &["import", packed.to_str().unwrap(), "--replace"],
+    ));
+    assert!(said.contains("2 users, 1 document"), "{said}");
+
+    // What an export would not bring back stays.
+    let said = refused(&mut state(project.path(), &["export", path]));
+    assert!(said.contains("README.md in it"), "{said}");
+    fs::remove_file(fixture.join("README.md")).unwrap();
+    let said = refused(&mut state(project.path(), &["export", path]));
+    assert!(said.contains("database/users.json in it"), "{said}");
+
+    // What cannot be is known before anything is touched, and nothing is passed over.
+    let todos = |rest: &str| {
+        let listed = format!("[{{\"name\": \"todos\"{rest}}}]");
+        manifest.replace("\"collections\": []", &format!("\"collections\": {listed}"))
+    };
+    let file = ", \"file\": \"database/todos.jsonl\"";
+    let kept = || fs::read(project.path().join(".yunqiao/wechat.json")).unwrap();
+    let before = kept();
+    for (name, content, why) in [
+        (
+            "manifest.json",
+            "{\"version\":3,\"name\":\"page\"}".to_owned(),
+            "is another program's",
+        ),
+        ("manifest.json", todos(""), "`file` is missing"),
+        (
+            "manifest.json",
+            todos(&format!("{file}, \"indexes\": {{}}")),
+            "`indexes` is no list",
+        ),
+        (
+            "manifest.json",
+            todos(&format!("{file}, \"indexes\": [{{\"fields\": \"n\"}}]")),
+            "`fields` is no list of names",
+        ),
+        (
+            "manifest.json",
+            todos(&format!("{file}}}, {{\"name\": \"todos\"{file}")),
+            "the collection \"todos\" twice",
+        ),
+        (
+            "manifest.json",
+            manifest.replace("collections\": []", "collections\": [{}]"),
+            "has no name",
+        ),
+        ("manifest.json", manifest.replace("wx", "wxa"), "write wx"),
+        (
+            "users.json",
+            users
+                .replacen("\"phone\"", "\"tel\"", 2)
+                .replacen("\"tel\"", "\"phone\"", 1),
+            "users.json, entry 2, is not what was written: unknown field `tel`",
+        ),
+        (
+            "files.jsonl",
+            "{\"path\":\"a\",\"at\":\"database/todos.jsonl\"}\n".repeat(2),
+            "has \"a\" twice",
+        ),
+    ] {
+        let was = fs::read(fixture.join(name)).ok();
+        assert_ne!(was.as_deref(), Some(content.as_bytes()), "{why}");
+        fs::write(fixture.join(name), &content).unwrap();
+        let said = refused(&mut state(project.path(), &import));
+        assert!(
+            said.contains(why) && !said.contains("all is as it was"),
+            "{content}: {said}"
+        );
+        match was {
+            Some(was) => fs::write(fixture.join(name), was).unwrap(),
+            None => fs::remove_file(fixture.join(name)).unwrap(),
+        }
+    }
+    assert_eq!(kept(), before);
+    fs::write(
+        fixture.join("manifest.json"),
+        todos(&format!("{file}, \"indexes\": [{{\"fields\": [\"n\"]}}]")),
+    )
+    .unwrap();
+    done(&mut state(project.path(), &import));
+    let after = out.path().join("after");
+    done(&mut state(project.path(), &["export", after.to_str().unwrap()]));
+    let manifest: Value = serde_json::from_slice(&fs::read(after.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["collections"][0]["indexes"][0]["name"], "n_1");
+}
+
+#[tokio::test]
+async fn where_a_state_cannot_go_is_told_before_it_is_made() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let out = TempDir::new().unwrap();
+    let path = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    // A stored file may have the name by which a state is known.
+    project.write("hello.txt", "{}");
+    let mut put = yunqiao();
+    put.args(["files", "--dir"]).arg(project.path()).arg("put");
+    done(put.arg(project.path().join("hello.txt")).arg("manifest.json"));
+    for _ in 0..2 {
+        done(&mut state(project.path(), &["export", &path("new/packed.tgz")]));
+    }
+    fs::write(out.path().join("plain"), "").unwrap();
+    for to in ["plain/state", "plain/state.tgz"] {
+        let mut exec = yunqiao();
+        exec.arg("exec").arg(project.path()).args(["--export", &path(to)]);
+        let said = refused(exec.args(["--", "touch", &path("ran")]));
+        assert!(said.contains("cannot be written"), "{said}");
+        assert!(!out.path().join("ran").exists());
+    }
+}
+
+#[tokio::test]
+async fn an_import_of_users_that_cannot_be_kept_is_no_success() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    let out = TempDir::new().unwrap();
+    let fixture = out.path().join("fixture");
+    let path = fixture.to_str().unwrap();
+    let dev = filled(&project).await;
+    done(&mut state(project.path(), &["export", path]));
+    dev.sim("users", json!({ "name": "dave" })).await;
+    drop(dev);
+    let people = project.path().join(".yunqiao/wechat.json");
+    let kept = fs::read(&people).unwrap();
+    // Where the new file is to be made before it takes the place of the old one.
+    let in_the_way = project.path().join(".yunqiao/wechat.json.new");
+    fs::create_dir(&in_the_way).unwrap();
+    let said = refused(&mut state(project.path(), &["import", path, "--replace"]));
+    assert!(
+        said.contains("wechat.json cannot be written") && said.contains("all is as it was"),
+        "{said}"
+    );
+    assert_eq!(fs::read(&people).unwrap(), kept);
+    assert!(!project.path().join(".yunqiao/before-import").exists());
+    fs::remove_dir(in_the_way).unwrap();
+    done(&mut state(project.path(), &["import", path, "--replace"]));
+    let users: Value = serde_json::from_slice(&fs::read(&people).unwrap()).unwrap();
+    assert_eq!(names(&users), ["alice", "bob", "carol"]);
+}

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::bail;
 use clock::Clock;
 use project::{Project, ProjectError, SimSubscription, SimTemplate, SimUser};
 use simulator::{
@@ -175,7 +176,16 @@ pub(crate) fn alone(project: &Project, for_writing: bool) -> anyhow::Result<Opti
     };
     let settings = crate::stack::simulator_settings(project, project::ForeignCodes::Refuse);
     let tell = |notice: Notice| print::warning(lang::of(notice.wording()), "");
-    let simulator = Simulator::with_state(&people, Some(&outbox), settings, Clock::system(), tell)?;
+    let simulator = match Simulator::with_state(&people, Some(&outbox), settings, Clock::system(), tell) {
+        Err(StateError::InUse { path }) => {
+            let path = path.display();
+            bail!(say!(
+                "{path} is open in another process, such as a `yunqiao dev` that has begun and does not serve yet: wait for its `ready`, or end it",
+                "{path} 已被另一个进程打开，比如正在启动的 `yunqiao dev`：请等它打印 `ready`，或结束它"
+            ));
+        }
+        opened => opened?,
+    };
     declare_beside_kept(project, &simulator)?;
     Ok(Some(simulator))
 }

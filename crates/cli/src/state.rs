@@ -29,6 +29,7 @@ use crate::{
     args::{self, StateCommand},
     data::Keeping,
     escape::shell_word,
+    interrupt::interrupted,
     lang::{self, say, t},
     paths, print,
     stack::Local,
@@ -43,10 +44,23 @@ pub(crate) async fn run(args: args::State, as_json: bool) -> anyhow::Result<Exit
     let project = paths::project(&args.dir)?;
     match &args.command {
         StateCommand::Export { to } => {
-            warn_of_interrupted(&project);
-            let place = StatePlace::existing(&project).await?;
-            let count = folder::export(&place, to).await?;
+            // Dropped where it is not waited for any more, and with it what it has written so far.
+            let ended = interrupted();
+            let exported = tokio::select! {
+                exported = export(&project, to) => Some(exported?),
+                asked = ended => asked.map(|()| None)?,
+            };
             let to = to.display();
+            let Some(count) = exported else {
+                print::warning(
+                    say!(
+                        "{to} was not written: the export was ended",
+                        "没有写入 {to}：导出被中止"
+                    ),
+                    "",
+                );
+                return Ok(ExitCode::from(130));
+            };
             tell(&count, as_json, |all| {
                 say!("{to} holds {all}", "{to} 已写入：{all}")
             });
@@ -61,6 +75,15 @@ pub(crate) async fn run(args: args::State, as_json: bool) -> anyhow::Result<Exit
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn export(project: &Project, to: &Path) -> anyhow::Result<StateCount> {
+    // An import that is under way has taken half away.
+    let lock = import_lock(project);
+    let _lock = lock.map(|file| held(file.try_lock_shared(), file)).transpose()?;
+    warn_of_interrupted(project);
+    let place = StatePlace::existing(project).await?;
+    folder::export(&place, to).await
 }
 
 fn tell(count: &StateCount, as_json: bool, sentence: impl FnOnce(String) -> String) {
@@ -105,21 +128,31 @@ fn free_place(project: &Project) -> anyhow::Result<PathBuf> {
     bail!(BEFORE)
 }
 
-/// Keeps other imports from the project.
-fn lock(project: &Project) -> anyhow::Result<File> {
+/// The file that an import holds for itself and an export shares with others; `None` where nothing was kept yet, and where none can be
+/// made, so that no import begins either.
+fn import_lock(project: &Project) -> Option<File> {
+    let is_there = project.root.join(crate::folder::NAME).exists();
+    is_there.then(|| open_lock(project).ok()).flatten()
+}
+
+fn open_lock(project: &Project) -> anyhow::Result<File> {
     let path = Keeping::InProject.place(project, None, LOCK)?;
     let path = path.context(LOCK)?;
     let shown = path.display();
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options
+    options
         .open(&path)
-        .with_context(|| say!("{shown} cannot be written", "无法写入 {shown}"))?;
-    match file.try_lock() {
+        .with_context(|| say!("{shown} cannot be written", "无法写入 {shown}"))
+}
+
+/// The file, where the lock on it was had.
+fn held(tried: Result<(), TryLockError>, file: File) -> anyhow::Result<File> {
+    match tried {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => bail!(say!(
-            "another `yunqiao state import` is under way for this project: wait for it",
-            "这个项目正在执行另一个 `yunqiao state import`：请等它结束"
+            "another `yunqiao state import` or `export` is under way for this project: wait for it",
+            "这个项目正在执行另一个 `yunqiao state import` 或 `export`：请等它结束"
         )),
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
@@ -173,7 +206,8 @@ async fn bring_in(
             "--replace 会清空 [database] url 或 [storage] s3 所指的服务器，别人可能也在用：请自行清空，再不加 --replace 导入"
         ));
     }
-    let _lock = lock(project)?;
+    let lock = open_lock(project)?;
+    let _lock = held(lock.try_lock(), lock)?;
     // What an import that was ended in its middle has left may be all that there is of it: it is brought back, or removed by whoever
     // knows that it is not needed.
     let left = left_by_imports(project);
@@ -282,9 +316,28 @@ async fn bring_back(
     }
 }
 
-/// Tells of imports that were ended in their middle.
+/// Tells of imports that were ended in their middle, and of one that is under way.
 pub(crate) fn warn_of_interrupted(project: &Project) {
-    for before in left_by_imports(project) {
+    let left = left_by_imports(project);
+    if left.is_empty() {
+        return;
+    }
+    let lock = import_lock(project);
+    if lock.is_some_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))) {
+        print::warning(
+            t(
+                "a `yunqiao state import` is under way for this project",
+                "这个项目正在执行 `yunqiao state import`",
+            )
+            .to_owned(),
+            t(
+                "start again when it has ended, to have what it brings in",
+                "等它结束后重新启动，才能用上导入的数据",
+            ),
+        );
+        return;
+    }
+    for before in left {
         let command = bringing_back(project, &before);
         let before = before.display();
         print::warning(

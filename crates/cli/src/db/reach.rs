@@ -350,20 +350,26 @@ pub(crate) fn collection_json(status: &CollectionStatus) -> Value {
 /// What [`collection_json`] tells of.
 pub(crate) fn collection_of(listed: &Value) -> CollectionStatus {
     let indexes = listed["indexes"].as_array().into_iter().flatten();
-    let indexes = indexes.filter_map(|index| {
-        let fields = index["fields"].as_array()?;
-        let fields: Vec<&str> = fields.iter().filter_map(Value::as_str).collect();
-        let spec = IndexSpec::of_fields(&fields, index["kind"] == "2dsphere").ok()?;
-        Some(IndexSpec {
-            name: index["name"].as_str()?.to_owned(),
-            unique: index["unique"] == true,
-            sparse: index["sparse"] == true,
-            ..spec
-        })
-    });
     CollectionStatus {
         name: listed["name"].as_str().unwrap_or_default().to_owned(),
         documents: listed["documents"].as_u64().unwrap_or_default(),
-        indexes: indexes.collect(),
+        indexes: indexes.filter_map(|index| index_of(index).ok()).collect(),
     }
+}
+
+/// An index of those; one without a name is called by its fields.
+///
+/// # Errors
+/// It cannot be.
+pub(crate) fn index_of(listed: &Value) -> anyhow::Result<IndexSpec> {
+    let fields = listed["fields"].as_array();
+    let fields: Option<Vec<&str>> = fields.and_then(|fields| fields.iter().map(Value::as_str).collect());
+    let fields = fields.with_context(|| say!("`fields` is no list of names", "`fields` 不是字段名的数组"))?;
+    let spec = IndexSpec::of_fields(&fields, listed["kind"] == "2dsphere")?;
+    Ok(IndexSpec {
+        name: listed["name"].as_str().map_or(spec.name, str::to_owned),
+        unique: listed["unique"] == true,
+        sparse: listed["sparse"] == true,
+        fields: spec.fields,
+    })
 }

@@ -21,7 +21,7 @@ use std::{
 };
 
 use ::files::CloudPath;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bson::RawDocumentBuf;
 use database::{CollectionStatus, exchange::FileDocument};
@@ -34,9 +34,9 @@ use wording::Wording;
 
 use super::place::StatePlace;
 use crate::{
-    db::reach::{collection_json, collection_of},
+    db::reach::{collection_json, collection_of, index_of},
     files,
-    lang::say,
+    lang::{self, say, t},
     print, terminal,
 };
 
@@ -49,9 +49,19 @@ const MANIFEST: &str = "manifest.json";
 const OUTBOX: &str = "outbox.jsonl";
 const IMAGES: &str = "outbox";
 const DATABASE: &str = "database";
+/// How the names end of files of documents, and of what was drawn.
+const DOCUMENTS: &str = ".jsonl";
+const IMAGE: &str = ".png";
 const FILES: &str = "files.jsonl";
 const CONTENTS: &str = "files";
-/// The parts of the simulated WeChat that have a file of their own.
+/// Where each part of the simulated WeChat lies.
+pub(super) const WECHAT_FILES: [(&str, &str); 4] = [
+    ("users", "users.json"),
+    ("templates", "templates.json"),
+    ("subscriptions", "subscriptions.json"),
+    ("outbox", OUTBOX),
+];
+/// Those that have a file which is always there.
 const PARTS: [&str; 3] = ["users", "templates", "subscriptions"];
 
 /// Documents that go in at once, and bytes of them.
@@ -59,8 +69,9 @@ const BATCH: usize = 1000;
 const BATCH_BYTES: usize = 4 << 20;
 /// Bytes of a manifest that are read to know an archive by.
 const LARGEST_MANIFEST: u64 = 16 << 20;
-/// What macOS puts into each folder that is looked at.
+/// What macOS puts into each folder that is looked at, and how the names begin that it gives to what it knows of a file beside it.
 const LOOKED_AT: &str = ".DS_Store";
+const BESIDE_FILE: &str = "._";
 /// Bytes of the longest name that is given to a file on this machine.
 const LONGEST_NAME: usize = 200;
 
@@ -152,11 +163,18 @@ fn is_manifest(text: &[u8]) -> bool {
     serde_json::from_slice::<Manifest>(text).is_ok_and(|manifest| manifest.yunqiao == STATE)
 }
 
+/// Whether this is macOS's own, and nobody's who has stored it.
+fn is_of_macos(name: &str) -> bool {
+    let name = name.rsplit('/').next().unwrap_or_default();
+    name == LOOKED_AT || name.starts_with(BESIDE_FILE)
+}
+
 /// Whether the file is an archive of a state.
 fn is_packed_state(archive: File) -> io::Result<bool> {
     for entry in tar::Archive::new(GzDecoder::new(BufReader::new(archive))).entries()? {
         let mut entry = entry?;
-        if entry.path()?.file_name() == Some(MANIFEST.as_ref()) {
+        // A file that somebody has stored may be called so too.
+        if *entry.path()? == *Path::new(MANIFEST) {
             let mut text = Vec::new();
             entry.by_ref().take(LARGEST_MANIFEST).read_to_end(&mut text)?;
             return Ok(is_manifest(&text));
@@ -179,6 +197,10 @@ pub(super) async fn export(place: &StatePlace, to: &Path) -> anyhow::Result<Stat
         return export_to_folder(place, to).await;
     }
     archive_may_give_way(to)?;
+    let to = &std::path::absolute(to).with_context(|| cannot_be_made(to))?;
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).with_context(|| cannot_be_made(parent))?;
+    }
     let folder = tempfile::tempdir().with_context(|| cannot_be_made(to))?;
     let count = write(place, folder.path()).await?;
     let unfinished = crate::unfinished::UnfinishedFile::create(to)?;
@@ -252,12 +274,17 @@ fn archive_may_give_way(to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether an export may go there, as far as that is known before it is written.
+/// Whether an export may go there, and the disk lets it, as far as that is known before it is written.
 pub(super) fn check_place(to: &Path) -> anyhow::Result<()> {
     match is_archive(to) {
-        true => archive_may_give_way(to),
-        false => may_give_way(to),
+        true => archive_may_give_way(to)?,
+        false => may_give_way(to)?,
     }
+    let to = std::path::absolute(to).with_context(|| cannot_be_made(to))?;
+    // What is not there of the way to it is made with it.
+    let nearest = to.ancestors().skip(1).find(|folder| folder.exists());
+    let tried = nearest.map(tempfile::tempdir_in).transpose();
+    tried.map(drop).with_context(|| cannot_be_made(&to))
 }
 
 /// A state in a folder gives way to another one, and nothing else does.
@@ -283,10 +310,13 @@ fn may_give_way(to: &Path) -> anyhow::Result<()> {
         names.insert(entry?.file_name());
     }
     let parts = PARTS.map(|part| format!("{part}.json"));
-    let ours = [MANIFEST, OUTBOX, IMAGES, DATABASE, FILES, CONTENTS, LOOKED_AT];
-    let known = |name: &str| ours.contains(&name) || parts.iter().any(|part| part == name);
+    let ours = [MANIFEST, OUTBOX, IMAGES, DATABASE, FILES, CONTENTS];
+    let known =
+        |name: &str| ours.contains(&name) || parts.iter().any(|part| part == name) || is_of_macos(name);
     let other = names.iter().find(|name| !name.to_str().is_some_and(known));
-    match other {
+    let other = other.map(PathBuf::from);
+    let other = other.or_else(|| not_of_an_export(to, DATABASE, DOCUMENTS));
+    match other.or_else(|| not_of_an_export(to, IMAGES, IMAGE)) {
         None if names.is_empty() || is_state(to) => Ok(()),
         None => bail!(say!(
             "{shown} is not empty, and no state: name a new folder",
@@ -300,6 +330,27 @@ fn may_give_way(to: &Path) -> anyhow::Result<()> {
             ))
         }
     }
+}
+
+/// What somebody has put into a folder of a state in which an export makes files with this ending alone. An empty file is nobody's loss.
+fn not_of_an_export(state: &Path, folder: &str, ending: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(state.join(folder)).ok()?;
+    let mut names: Vec<_> = entries
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            let is_ours = name
+                .to_str()
+                .is_some_and(|name| name.ends_with(ending) || is_of_macos(name));
+            let is_empty = entry
+                .metadata()
+                .is_ok_and(|found| found.is_file() && found.len() == 0);
+            !is_ours && !is_empty
+        })
+        .map(|entry| Path::new(folder).join(entry.file_name()))
+        .collect();
+    names.sort();
+    names.into_iter().next()
 }
 
 fn cannot_be_made(path: &Path) -> String {
@@ -371,7 +422,7 @@ fn write_outbox(items: &Value, to: &Path) -> anyhow::Result<()> {
         let mut item = item.as_object().cloned().unwrap_or_default();
         if let Some(png) = item.get("png").and_then(Value::as_str) {
             images += 1;
-            let name = format!("{IMAGES}/{images}.png");
+            let name = format!("{IMAGES}/{images}{IMAGE}");
             put_file(to, &name, &STANDARD.decode(png)?)?;
             item.insert("png".to_owned(), name.into());
             // Numbered where they are shown.
@@ -401,8 +452,8 @@ fn name_of_collection(name: &str, taken: &BTreeSet<String>) -> String {
         }
     }
     let named = |number: usize| match number {
-        1 => format!("{DATABASE}/{plain}.jsonl"),
-        more => format!("{DATABASE}/{plain}~{more}.jsonl"),
+        1 => format!("{DATABASE}/{plain}{DOCUMENTS}"),
+        more => format!("{DATABASE}/{plain}~{more}{DOCUMENTS}"),
     };
     // Some disks make no difference between capitals and small letters.
     let free = (1..)
@@ -576,6 +627,12 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
         })
     };
     let value: Value = json_in(known(MANIFEST)?, MANIFEST)?;
+    if value["yunqiao"] != STATE {
+        bail!(say!(
+            "{MANIFEST} in it is another program's: it is no state that `yunqiao state export` writes",
+            "里面的 {MANIFEST} 是别的程序的：不是 `yunqiao state export` 导出的状态"
+        ));
+    }
     let version = value["version"].as_u64().unwrap_or_default();
     if version > u64::from(VERSION) {
         bail!(say!(
@@ -589,13 +646,6 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
             "{MANIFEST} 不是写入时的样子"
         )
     })?;
-    let named = &manifest.yunqiao;
-    if named != STATE {
-        bail!(say!(
-            "{MANIFEST} is not that of a state: `yunqiao` is {named:?} in it",
-            "{MANIFEST} 不是状态的清单：其中 `yunqiao` 是 {named:?}"
-        ));
-    }
     let mut wechat = Map::new();
     wechat.insert("appid".to_owned(), manifest.appid.into());
     if let Some(ahead) = manifest.clock_ahead {
@@ -605,13 +655,14 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
         let name = format!("{part}.json");
         wechat.insert(part.to_owned(), json_in(known(&name)?, &name)?);
     }
-    let mut items = Vec::new();
+    let (mut items, mut images) = (Vec::new(), BTreeSet::new());
     if let Some(outbox) = there.get(OUTBOX) {
         items = lines_in(outbox, OUTBOX)?;
         for item in &mut items {
             let item: &mut Map<String, Value> = item;
             if let Some(name) = item.get("png").and_then(Value::as_str) {
                 let png = fs::read(known(name)?).with_context(|| name.to_owned())?;
+                images.insert(name.to_owned());
                 item.insert("png".to_owned(), STANDARD.encode(png).into());
             }
         }
@@ -620,12 +671,19 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
         "outbox".to_owned(),
         items.into_iter().map(Value::Object).collect(),
     );
-    let mut collections = Vec::new();
+    let mut collections: Vec<WrittenCollection> = Vec::new();
     for listed in &manifest.collections {
-        let file = listed["file"].as_str().unwrap_or_default().to_owned();
+        let (status, file) = listed_collection(listed)?;
+        let name = &status.name;
+        if collections.iter().any(|other| other.status.name == *name) {
+            bail!(say!(
+                "{MANIFEST} has the collection {name:?} twice",
+                "{MANIFEST} 里集合 {name:?} 出现了两次"
+            ));
+        }
         collections.push(WrittenCollection {
             path: known(&file)?.clone(),
-            status: collection_of(listed),
+            status,
             file,
         });
     }
@@ -634,11 +692,18 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
         let Some(inner) = name.strip_prefix(&prefix) else {
             break;
         };
-        let Some(stem) = inner.strip_suffix(".jsonl") else {
+        let Some(stem) = inner.strip_suffix(DOCUMENTS) else {
             continue;
         };
         // Somebody has put it there by hand.
-        if collections.iter().all(|collection| collection.file != *name) {
+        if !is_of_macos(name) && collections.iter().all(|collection| collection.file != *name) {
+            check_name(stem).with_context(|| name.clone())?;
+            if collections.iter().any(|other| other.status.name == stem) {
+                bail!(say!(
+                    "{MANIFEST} names another file for the collection {stem:?} than {name}: remove one of the two",
+                    "{MANIFEST} 里集合 {stem:?} 的文件不是 {name}：请去掉其中一个"
+                ));
+            }
             collections.push(WrittenCollection {
                 status: CollectionStatus {
                     name: stem.to_owned(),
@@ -653,11 +718,17 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
     for collection in &mut collections {
         collection.status.documents = collection.count()?;
     }
-    let mut files = Vec::new();
+    let (mut files, mut paths) = (Vec::new(), BTreeSet::new());
     if let Some(list) = there.get(FILES) {
         for line in lines_in::<FileLine>(list, FILES)? {
             known(&line.at)?;
             let path = &line.path;
+            if !paths.insert(path.clone()) {
+                bail!(say!(
+                    "{FILES} has {path:?} twice",
+                    "{FILES} 里 {path:?} 出现了两次"
+                ));
+            }
             files.push(WrittenFile {
                 path: path.parse().with_context(|| format!("{FILES}: {path:?}"))?,
                 owner: line.owner,
@@ -673,8 +744,7 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
             break;
         };
         // This too was put there by hand: nobody's, as what functions upload.
-        let is_looked_at = path.rsplit('/').next() == Some(LOOKED_AT);
-        if !listed.contains(at) && !is_looked_at {
+        if !listed.contains(at) && !is_of_macos(path) {
             files.push(WrittenFile {
                 path: path.parse().with_context(|| at.clone())?,
                 owner: String::new(),
@@ -683,6 +753,7 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
             });
         }
     }
+    warn_of_unread(&there, &images, &collections);
     Ok(WrittenState {
         folder,
         _unpacked: unpacked,
@@ -690,6 +761,73 @@ fn read(folder: PathBuf, unpacked: Option<TempDir>) -> anyhow::Result<WrittenSta
         collections,
         files,
     })
+}
+
+/// A collection as the manifest has it, with the file of its documents. Nothing of it is passed over: it was perhaps written by hand.
+fn listed_collection(listed: &Value) -> anyhow::Result<(CollectionStatus, String)> {
+    let name = listed["name"].as_str().unwrap_or_default();
+    check_name(name).context(MANIFEST)?;
+    let of_it = || say!("{MANIFEST}, collection {name:?}", "{MANIFEST} 的集合 {name:?}");
+    let Some(file) = listed["file"].as_str() else {
+        return Err(anyhow!(say!("`file` is missing", "没有写 `file`")).context(of_it()));
+    };
+    if !matches!(listed["indexes"], Value::Null | Value::Array(_)) {
+        return Err(anyhow!(say!("`indexes` is no list", "`indexes` 不是数组")).context(of_it()));
+    }
+    for index in listed["indexes"].as_array().into_iter().flatten() {
+        index_of(index)
+            .with_context(|| {
+                let index = index.to_string();
+                say!("the index {index}", "索引 {index}")
+            })
+            .with_context(of_it)?;
+    }
+    Ok((collection_of(listed), file.to_owned()))
+}
+
+/// Whether a collection can be called so, whoever says that.
+fn check_name(name: &str) -> anyhow::Result<()> {
+    docdb::collection::check_characters(name).map_err(|bad| anyhow!(lang::of(&bad.wording()).to_owned()))
+}
+
+/// Says what lies where an import looks, and is taken for nothing.
+fn warn_of_unread(
+    there: &BTreeMap<String, PathBuf>,
+    images: &BTreeSet<String>,
+    collections: &[WrittenCollection],
+) {
+    let is_read = |name: &str| {
+        [MANIFEST, OUTBOX, FILES].contains(&name)
+            || PARTS.iter().any(|part| name.strip_prefix(part) == Some(".json"))
+            || images.contains(name)
+            || collections.iter().any(|collection| collection.file == name)
+    };
+    for name in there.keys().filter(|name| !is_read(name)) {
+        let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
+        let first = folder.split('/').next().unwrap_or_default();
+        // A page for people may lie beside all of it.
+        let is_looked_for = match first {
+            "" => [".json", DOCUMENTS].iter().any(|ending| name.ends_with(ending)),
+            folder => [DATABASE, IMAGES].contains(&folder),
+        };
+        if !is_looked_for || file.starts_with('.') {
+            continue;
+        }
+        let mend = match first {
+            DATABASE => t(
+                "documents lie in database/NAME.jsonl, each on a line of its own",
+                "记录放在 database/NAME.jsonl 里，每条一行",
+            ),
+            _ => "",
+        };
+        print::warning(
+            say!(
+                "{name} is left out: no state has such a file",
+                "跳过 {name}：状态里没有这样的文件"
+            ),
+            mend,
+        );
+    }
 }
 
 /// The files below a folder that are no links, by their names with `/` between.
@@ -799,6 +937,11 @@ impl DocumentBatches<'_> {
                 break;
             }
             self.line += 1;
+            let text = match self.line {
+                // Editors on Windows put a byte order mark before what they save.
+                1 => text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text),
+                _ => &text,
+            };
             let text = text.trim_ascii();
             if text.is_empty() {
                 continue;
@@ -862,6 +1005,7 @@ fn unpack(archive: File, to: &Path) -> anyhow::Result<()> {
     }
     // One that was packed by hand may have its folder's name before everything.
     let mut entries = fs::read_dir(to)?.collect::<Result<Vec<_>, _>>()?;
+    entries.retain(|entry| !entry.file_name().to_str().is_some_and(is_of_macos));
     if !to.join(MANIFEST).exists()
         && entries.len() == 1
         && let Some(only) = entries.pop()

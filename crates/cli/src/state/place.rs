@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use blobs::{Blob, Blobs, NewBlob};
 use clock::Clock;
 use database::{CollectionStatus, exchange::FileDocument};
 use project::Project;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulator::{Simulator, WeChatState};
 use wording::wording;
 
-use super::folder::{StateCount, WrittenState};
+use super::folder::{StateCount, WECHAT_FILES, WrittenState};
 use crate::{
     client::client,
     data::{self, Keeping},
     db::reach::{PagesThrough, Reach},
     files, lang,
-    lang::say,
+    lang::{say, t},
     print, run_file, simulated,
     stack::{self, Local},
     storage, terminal,
@@ -228,12 +228,17 @@ fn fresh(project: &Project) -> anyhow::Result<Simulator> {
 /// Something in it cannot be, or does not go together with what is declared.
 pub(super) fn prepared(project: &Project, state: &WrittenState) -> anyhow::Result<WeChatState> {
     let simulator = fresh(project)?;
-    let wechat = serde_json::from_value(state.wechat.clone()).map_err(|error| {
-        anyhow::anyhow!(say!(
-            "users, templates, subscriptions or outbox are not what was written: {error}",
-            "用户、模板、订阅或发件箱不是写入时的样子：{error}"
-        ))
-    })?;
+    let ours = stack::simulator_settings(project, project::ForeignCodes::Refuse).appid;
+    let theirs = state.wechat["appid"].as_str().unwrap_or_default();
+    if theirs != ours {
+        bail!(say!(
+            "it is a state of the app {theirs}, and this one is {ours}, where users have other openids: where it is meant all the same, write \
+             {ours} into its manifest.json",
+            "这份状态属于小程序 {theirs}，而这里是 {ours}，用户的 openid 不同：确实要用，请在它的 manifest.json 里写上 {ours}"
+        ));
+    }
+    let wechat = serde_json::from_value(state.wechat.clone())
+        .map_err(|error| misfit(&state.wechat).unwrap_or_else(|| error.into()))?;
     simulator.replace_state(wechat)?;
     simulated::declare(project, &simulator).map_err(|why| {
         wording!(
@@ -242,6 +247,33 @@ pub(super) fn prepared(project: &Project, state: &WrittenState) -> anyhow::Resul
         )
     })?;
     Ok(simulator.state())
+}
+
+/// Which entry of which file of a state is not what was written.
+fn misfit(wechat: &Value) -> Option<anyhow::Error> {
+    let try_alone = |part: &str, entries: Value| {
+        let mut alone = json!({ "appid": "", "users": [] });
+        alone[part] = entries;
+        serde_json::from_value::<WeChatState>(alone).err()
+    };
+    for (part, file) in WECHAT_FILES {
+        let Some(why) = try_alone(part, wechat[part].clone()) else {
+            continue;
+        };
+        let mut entries = wechat[part].as_array().into_iter().flatten().zip(1..);
+        let at = entries.find_map(|(entry, number)| Some((try_alone(part, json!([entry]))?, number)));
+        return Some(anyhow!(match at {
+            Some((why, number)) => say!(
+                "{file}, entry {number}, is not what was written: {why}",
+                "{file} 第 {number} 项不是写入时的样子：{why}"
+            ),
+            None => say!(
+                "{file} is not what was written: {why}",
+                "{file} 不是写入时的样子：{why}"
+            ),
+        }));
+    }
+    None
 }
 
 impl WeChat {
@@ -283,8 +315,11 @@ impl WeChat {
         let status = reply.status();
         let answer: Value = reply.json().await.unwrap_or_default();
         if !status.is_success() {
-            let why = answer["errMsg"].as_str().unwrap_or_default();
-            bail!(say!("{url} answered {status} {why}", "{url} 返回 {status} {why}"));
+            let why = answer[t("errMsg", "errMsgZh")].as_str().unwrap_or_default();
+            bail!(say!(
+                "{url} answered {status}: {why}",
+                "{url} 返回 {status}：{why}"
+            ));
         }
         Ok(answer)
     }

@@ -56,16 +56,18 @@ impl Simulator {
     /// Puts a state in the place of the one that there is. WeChat's time is stepped to where it was then, and never back.
     ///
     /// # Errors
-    /// It is another app's, or something in it cannot be; nothing is changed then.
+    /// It is another app's, or something in it cannot be; nothing is changed then. Or there is a file to keep it in, and that cannot be
+    /// written: then it is there until the process ends.
     pub fn replace_state(&self, state: WeChatState) -> Result<(), Wording> {
         self.put_state(state)?;
-        if let Some(file) = &self.0.state {
-            file.tell_of_saving(self);
+        match &self.0.state {
+            Some(file) => file.save(self).map_err(|error| file.not_written(&error)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// The same, and leaves it to who calls to save: around a request that is done where no other request waits for the disk.
+    /// The same, and leaves it to who calls to save: around a request that is done where no other request waits for the disk. Nothing is
+    /// changed where it fails.
     pub(crate) fn put_state(&self, state: WeChatState) -> Result<(), Wording> {
         let ours = &self.settings().appid;
         if state.appid != *ours {

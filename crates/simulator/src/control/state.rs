@@ -570,6 +570,15 @@ impl StateFile {
             ));
         }
     }
+
+    /// Why what is wanted cannot be kept.
+    pub(crate) fn not_written(&self, error: &io::Error) -> Wording {
+        let path = self.path.display();
+        wording!(
+            "the state file {path} cannot be written: {error}",
+            "无法写入状态文件 {path}：{error}"
+        )
+    }
 }
 
 #[cfg(test)]
