@@ -227,6 +227,17 @@ fn init_makes_a_project_of_its_own() {
     );
     let (output, _, err) = init(&[]);
     assert!(!output.status.success() && err.contains("not empty"), "{err}");
+    // What is to be typed next can be typed, also by whom npx has brought here.
+    for (command, typed) in [
+        ("", "\n  yunqiao dev 'an other'"),
+        ("exec", "\n  npx yunqiao dev 'an other'"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let mut init = yunqiao();
+        init.args(["init", "an other"]).env("npm_command", command);
+        let (_, out, err) = run(init.current_dir(folder.path()));
+        assert!(out.contains(typed), "{out}{err}");
+    }
     // Where it cannot see what lies there, it writes nothing either.
     let (output, _, err) = run(yunqiao().arg("init").arg(shop.join("README.md")));
     assert!(
@@ -338,8 +349,28 @@ fn what_is_wrong_is_told_in_chinese_where_that_is_spoken() {
     all_chinese(&say(&["call", "logon"]), &["是不是想写 \"login\"？", "-501000"]);
     all_chinese(
         &say(&["exec", ".", "--", "yunqiao-has-no-such-command"]),
-        &["无法启动"],
+        &["错误：无法启动"],
     );
+    all_chinese(
+        &say(&["call", "login", "--as", "zoe"]),
+        &["没有用户 \"zoe\"", "[sim.users.NAME]"],
+    );
+    all_chinese(
+        &say(&["simulat"]),
+        &["没有命令 simulat，是不是 simulate？", "用法：yunqiao"],
+    );
+    let key = ["--session-key", "HyVFkGl5F5OQWJZZaNzBBg=="];
+    let decrypt = ["decrypt", "--session-key", "abc", "--iv", "x", "y"];
+    all_chinese(&say(&decrypt), &["session_key 不是 base64", "-41001"]);
+    let verify = [
+        "verify",
+        key[0],
+        key[1],
+        "--signature",
+        "19036804514e3177482cf7382c6a337cf79b246d",
+        "{\"nickName\":\"Band\"}\n",
+    ];
+    all_chinese(&say(&verify), &["不符：它是去掉末尾换行后的 rawData 的签名"]);
 
     project.write(
         "yunqiao.toml",

@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::{lang::say, print::Coded};
+use crate::{
+    lang::{say, t},
+    print::Coded,
+};
 
 /// Longer than any function may take, waiting and loading included.
 const TIMEOUT: Duration = Duration::from_secs(150);
@@ -51,9 +54,9 @@ pub(crate) async fn post(
     if good {
         return Ok(answer);
     }
-    let text = answer["errMsg"]
-        .as_str()
-        .unwrap_or("it gave no reason")
-        .to_owned();
+    // What the simulated WeChat refuses it says in both.
+    let said = answer[t("errMsg", "errMsgZh")].as_str();
+    let text = said.or_else(|| answer["errMsg"].as_str());
+    let text = text.unwrap_or(t("it gave no reason", "没有说明原因")).to_owned();
     Err(Coded::new(answer["errCode"].as_i64().unwrap_or(-1), text).into())
 }

@@ -1,5 +1,7 @@
 //! `decrypt`, `sign`, `verify`: the traditional way, offline; and `decrypt --push`.
 
+mod zh;
+
 use std::{io::Read, process::ExitCode, time::Duration};
 
 use anyhow::Context;
@@ -21,7 +23,7 @@ pub(crate) fn decrypt(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCo
     }
     let key = session_key(given(args.session_key.as_deref(), "--session-key")?)?;
     let data = value(&args.data)?;
-    let coded = |error: DecryptError| Coded::new(error.code(), error.to_string());
+    let coded = |error: DecryptError| Coded::new(error.code(), t(error.to_string(), zh::of(&error)));
     let iv = given(args.iv.as_deref(), "--iv")?;
     let decrypted = opendata::decrypt(&key, &data, files::one_value(iv)).map_err(coded)?;
     let text = decrypted.as_str().to_owned();
@@ -75,7 +77,10 @@ fn decrypt_push(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {
     let message = push::envelope::open(&keys, &encrypt, appid)
         .map_err(|error| Coded::new(error.code(), error.to_string()))?;
     let text = String::from_utf8(message).map_err(|_| {
-        let text = "the decrypted message is not UTF-8 text".to_owned();
+        let text = say!(
+            "the decrypted message is not UTF-8 text",
+            "解密得到的消息不是 UTF-8 文本"
+        );
         Coded::new(push::codes::UNREADABLE, text)
     })?;
     if json {
@@ -148,6 +153,7 @@ pub(crate) fn verify(args: &args::Verify, json: bool) -> anyhow::Result<ExitCode
     if json {
         print::json(&serde_json::json!({ "valid": right, "why": why.map(|why| why.to_string()) }));
     } else if let Some(why) = why {
+        let why = t(why.to_string(), zh::raw_data(why));
         let told = say!(
             "the signature is not that of this rawData with this session_key: {why}",
             "签名与这个 rawData 和 session_key 不符：{why}"
@@ -171,7 +177,10 @@ pub(crate) fn verify(args: &args::Verify, json: bool) -> anyhow::Result<ExitCode
 
 fn session_key(text: &str) -> anyhow::Result<SessionKey> {
     let key = SessionKey::parse(files::one_value(text));
-    key.map_err(|error| Coded::new(opendata::ILLEGAL_SESSION_KEY, error.to_string()).into())
+    key.map_err(|error| {
+        let text = t(error.to_string(), zh::session_key(&error));
+        Coded::new(opendata::ILLEGAL_SESSION_KEY, text).into()
+    })
 }
 
 /// The argument, or standard input for `-`, without a byte order mark and blanks around it.

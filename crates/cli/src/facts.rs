@@ -11,7 +11,10 @@ use crate::{
 
 /// The functions that can run.
 pub(crate) fn functions(names: &[String], root: &Path) {
-    let (all, root) = (names.len(), root.display());
+    // Of `.` nobody would know which it is.
+    let whole = std::path::absolute(root).ok();
+    let name = whole.as_deref().and_then(Path::file_name);
+    let (all, root) = (names.len(), name.map_or(root, Path::new).display());
     print::done(match lang::chosen() {
         lang::Lang::En => format!("{} of {root}", print::counted(all, "function")),
         lang::Lang::Zh => format!("{root}：{all} 个云函数"),

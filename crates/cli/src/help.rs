@@ -1,13 +1,18 @@
 //! The command line as clap knows it, with its help in the language that was chosen.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, process::ExitCode};
 
-use clap::{Command, CommandFactory as _, builder::StyledStr};
+use clap::{
+    Command, CommandFactory as _,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     args::Args,
     help_zh::TEXTS,
     lang::{self, Lang},
+    print, terminal,
 };
 
 /// As clap's own, but for its heading.
@@ -22,6 +27,65 @@ pub(crate) fn command() -> Command {
             found(text).unwrap_or(text).to_owned()
         }),
     }
+}
+
+/// Says what is wrong with a line that cannot be parsed, or the help that it asks for; gives the status to end with.
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+    match in_chinese(error).filter(|_| lang::chosen() == Lang::Zh) {
+        None => error.exit(),
+        Some(said) => {
+            let _ = terminal::with(|| print::refusal(said));
+            u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+        }
+    }
+}
+
+/// What clap says of a line that it cannot parse; `None` where that is help.
+fn in_chinese(error: &clap::Error) -> Option<String> {
+    let given = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join("、"),
+        Some(ContextValue::StyledStr(text)) => text.to_string(),
+        Some(ContextValue::StyledStrs(texts)) => {
+            let texts: Vec<_> = texts.iter().map(ToString::to_string).collect();
+            texts.join("、")
+        }
+        Some(ContextValue::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    let (arg, value) = (given(ContextKind::InvalidArg), given(ContextKind::InvalidValue));
+    let what = match error.kind() {
+        ErrorKind::InvalidSubcommand => format!("没有命令 {}", given(ContextKind::InvalidSubcommand)),
+        ErrorKind::UnknownArgument => format!("不认识 {arg}"),
+        ErrorKind::MissingRequiredArgument => format!("缺少 {arg}"),
+        ErrorKind::ArgumentConflict => format!("{arg} 不能与 {} 一起用", given(ContextKind::PriorArg)),
+        ErrorKind::InvalidValue if value.is_empty() => format!("{arg} 缺少值"),
+        ErrorKind::InvalidValue => format!(
+            "{arg} 的值不能是 {value:?}，可以是 {}",
+            given(ContextKind::ValidValue)
+        ),
+        ErrorKind::ValueValidation => {
+            let why = std::error::Error::source(error).map(ToString::to_string);
+            format!("{arg} 的值不能是 {value:?}：{}", why.unwrap_or_default())
+        }
+        ErrorKind::TooManyValues => format!("{arg} 不需要 {value:?}"),
+        ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => format!("{arg} 的值的个数不对"),
+        _ => return None,
+    };
+    let near = [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
+    ];
+    let near = near.map(given).into_iter().find(|near| !near.is_empty());
+    let near = near.map(|near| format!("，是不是 {near}？")).unwrap_or_default();
+    let usage = given(ContextKind::Usage);
+    let usage = match usage.trim_start_matches("Usage:").trim() {
+        // Where one value is wrong, clap leaves it out as well.
+        "" => String::new(),
+        usage => format!("用法：{usage}\n\n"),
+    };
+    Some(format!("{what}{near}\n\n{usage}加上 --help 可查看说明"))
 }
 
 fn found(text: &str) -> Option<&'static str> {
@@ -91,6 +155,7 @@ mod page;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use std::collections::BTreeSet;
 
     use super::*;
@@ -112,6 +177,33 @@ mod tests {
         for (en, zh) in TEXTS {
             let is_chinese = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
             assert!(zh.chars().any(is_chinese), "{en:?} only repeats itself: {zh:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_parsed_is_refused_in_chinese() {
+        for (line, said) in [
+            ("simulat", "没有命令 simulat，是不是 simulate？"),
+            ("dev --prot 1", "不认识 --prot，是不是 --port？"),
+            ("init", "缺少 <DIR>"),
+            ("dev --port x", "--port <PORT> 的值不能是 \"x\"：invalid digit"),
+            ("dev --port", "--port <PORT> 缺少值"),
+            ("--lang fr dev", "--lang <LANG> 的值不能是 \"fr\"，可以是 en、zh"),
+            ("dev --fresh=yes", "--fresh 不需要 \"yes\""),
+        ] {
+            let words = std::iter::once("yunqiao").chain(line.split(' '));
+            let error = Args::command().try_get_matches_from(words).unwrap_err();
+            let told = in_chinese(&error).unwrap_or_else(|| panic!("{line}: {error}"));
+            assert!(told.starts_with(said), "{line}: {told}");
+            assert!(
+                !told.contains("Usage") && told.ends_with("--help 可查看说明"),
+                "{told}"
+            );
+        }
+        for line in ["--help", "dev --help", "--version", "help dev"] {
+            let words = std::iter::once("yunqiao").chain(line.split(' '));
+            let error = Args::command().try_get_matches_from(words).unwrap_err();
+            assert_eq!(in_chinese(&error), None, "{line}");
         }
     }
 

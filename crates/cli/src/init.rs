@@ -7,7 +7,7 @@ use anstream::println;
 use anyhow::{Context, bail};
 use serde_json::json;
 
-use crate::{args, lang::say, print, schema};
+use crate::{args, escape::shell_word, lang::say, print, schema};
 
 macro_rules! template {
     ($($path:literal),* $(,)?) => {
@@ -95,11 +95,15 @@ pub(crate) fn run(args: &args::Init, as_json: bool) -> anyhow::Result<ExitCode> 
     if as_json {
         print::json(&json!({"dir": dir, "appid": appid, "files": made}));
     } else {
+        // As it is to be typed: by whom `npx` has brought here, by `npx` again.
+        let by_npx = std::env::var_os("npm_command").is_some_and(|command| command == "exec");
+        let yunqiao = if by_npx { "npx yunqiao" } else { "yunqiao" };
+        let typed = shell_word(&shown.to_string());
         println!(
             "{}",
             say!(
-                "made {shown}; next:\n\n  yunqiao dev {shown}",
-                "已建好 {shown}，接下来：\n\n  yunqiao dev {shown}"
+                "made {shown}; next:\n\n  {yunqiao} dev {typed}",
+                "已建好 {shown}，接下来：\n\n  {yunqiao} dev {typed}"
             )
         );
     }

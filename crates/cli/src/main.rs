@@ -77,8 +77,12 @@ fn main() -> ExitCode {
     complete::answer::<Args>();
     let words: Vec<_> = args::words().collect();
     lang::choose(&words);
-    let matches = help::command().get_matches_from(words);
-    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = help::command().try_get_matches_from(words);
+    let args = matches.and_then(|matches| Args::from_arg_matches(&matches));
+    let args = match args {
+        Ok(args) => args,
+        Err(error) => return help::refuse(&error),
+    };
     let json = args.json;
     let ended = terminal::with(|| {
         run(args).unwrap_or_else(|error| {

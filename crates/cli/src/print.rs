@@ -49,9 +49,17 @@ pub(crate) fn failure(error: &anyhow::Error, as_json: bool) {
         };
         json(&serde_json::json!({ "errCode": code, "errMsg": text }));
     } else {
-        let (mark, colon) = (lang::t("error", "错误"), lang::t(":", "："));
-        say(format_args!("{BAD}{mark}{BAD:#}{colon}"), lang::error(error));
+        refusal(lang::error(error));
     }
+}
+
+/// What is wrong, behind the word that says so.
+pub(crate) fn refusal(text: impl Display) {
+    let (mark, colon) = (lang::t("error", "错误"), lang::t(": ", "："));
+    terminal::say(format!(
+        "{BAD}{mark}{BAD:#}{colon}{}\n",
+        escape::block(&text.to_string(), MARGIN)
+    ));
 }
 
 /// One line of JSON on standard output.

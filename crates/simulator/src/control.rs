@@ -137,7 +137,9 @@ pub(crate) enum SimError {
     Unread(BytesRejection),
     #[error("the body is not what this wants: {0}")]
     Body(#[source] serde_json::Error),
-    #[error("there is no user {user:?}: there are {known}; POST /sim/users adds one")]
+    #[error(
+        "there is no user {user:?}: there are {known}; the console's page Users, [sim.users.NAME] in yunqiao.toml, or POST /sim/users adds one"
+    )]
     UnknownUser { user: String, known: String },
     #[error("there is no api {api:?}: there are {known}")]
     UnknownApi { api: String, known: String },
@@ -167,7 +169,9 @@ impl SimError {
             Self::Unread(why) => why.body_text(),
             Self::Body(why) => format!("请求体不符合要求：{why}"),
             Self::UnknownUser { user, known } => {
-                format!("没有用户 {user:?}；现有：{known}；POST /sim/users 可添加")
+                format!(
+                    "没有用户 {user:?}；现有：{known}；可在控制台的「用户」页、yunqiao.toml 的 [sim.users.NAME] 或用 POST /sim/users 添加"
+                )
             }
             Self::UnknownApi { api, known } => format!("没有接口 {api:?}；现有：{known}"),
             Self::User(why) => why.in_chinese(),
