@@ -67,7 +67,7 @@ fn it_reads_and_writes_documents_and_files() {
     passes(
         &mut exec(&client().join("test/documents")),
         "documents.test.mjs",
-        13,
+        15,
     );
 }
 

@@ -1000,6 +1000,139 @@ function binary(key, value) {
   return { type: "Buffer", data: Array.from(bytes2) };
 }
 
+// src/carriage.mjs
+var LONGEST = 2 ** 31 - 1;
+var PIECE = 64 * 1024;
+var Carriage = class {
+  constructor(timeout) {
+    this.timeout = timeout;
+    this.ending = new AbortController();
+    this.listeners = { Progress: [], Headers: [] };
+  }
+  /** Ends what is under way. */
+  abort() {
+    this.end("abort");
+  }
+  end(why) {
+    this.why = this.why || why;
+    this.ending.abort();
+  }
+  onProgressUpdate(listener) {
+    this.listeners.Progress.push(listener);
+  }
+  offProgressUpdate(listener) {
+    this.leave("Progress", listener);
+  }
+  onHeadersReceived(listener) {
+    this.listeners.Headers.push(listener);
+  }
+  offHeadersReceived(listener) {
+    this.leave("Headers", listener);
+  }
+  leave(what, listener) {
+    const stays = (other) => listener !== void 0 && other !== listener;
+    this.listeners[what] = this.listeners[what].filter(stays);
+  }
+  /** How far a file has come, as wx tells it; `verb` is a part of the names there. */
+  came(verb, bytes2, all2) {
+    const progress = all2 ? Math.min(100, Math.floor(bytes2 / all2 * 100)) : 0;
+    const told3 = { progress, [`totalBytes${verb}`]: bytes2 };
+    told3[`totalBytesExpectedTo${verb === "Sent" ? "Send" : "Write"}`] = all2;
+    for (const listener of this.listeners.Progress) listener(told3);
+  }
+  headed(statusCode, headers) {
+    const header = {};
+    for (const [name, value] of headers) header[name] = value;
+    for (const listener of this.listeners.Headers) listener({ header, statusCode });
+  }
+  /** Does `work`, all of it within the time that there is. */
+  async carry(work) {
+    const late = setTimeout(() => this.end("timeout"), Math.min(this.timeout, LONGEST));
+    try {
+      return await work(this);
+    } catch (error) {
+      throw this.why ? failure(this.why) : error;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+  /** Fetches, and gives what came to its end. */
+  async fetched(url, how) {
+    const { signal } = this.ending;
+    const reply = await fetch(url, Object.assign({ credentials: "omit", signal }, how));
+    this.headed(reply.status, reply.headers);
+    return { statusCode: reply.status, data: await this.whole(reply) };
+  }
+  /** The bytes of a reply, as they come. */
+  async whole(reply) {
+    const isPlain = !reply.headers.get("content-encoding");
+    const all2 = isPlain ? Number(reply.headers.get("content-length")) || 0 : 0;
+    if (!reply.body || !this.listeners.Progress.length) return reply.arrayBuffer();
+    const pieces = [];
+    let length = 0;
+    const reader = reply.body.getReader();
+    for (; ; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      pieces.push(value);
+      length += value.length;
+      this.came("Written", length, all2);
+    }
+    const data = new Uint8Array(length);
+    let at = 0;
+    for (const piece of pieces) {
+      data.set(piece, at);
+      at += piece.length;
+    }
+    return data.buffer;
+  }
+};
+async function sentWith(carriage, url, content, header) {
+  if (typeof XMLHttpRequest === "function") return byPage(carriage, url, content, header);
+  const all2 = content.size === void 0 ? content.byteLength : content.size;
+  const how = { method: "PUT", body: content, headers: header };
+  if (carriage.listeners.Progress.length && all2 !== void 0)
+    Object.assign(how, { body: told(carriage, content, all2), duplex: "half" });
+  const { statusCode, data } = await carriage.fetched(url, how);
+  return { statusCode, data: new TextDecoder().decode(data) };
+}
+function told(carriage, content, all2) {
+  const bytes2 = ArrayBuffer.isView(content) ? new Uint8Array(content.buffer, content.byteOffset, content.byteLength) : content;
+  let at = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      const end = Math.min(at + PIECE, all2);
+      if (at === end) return controller.close();
+      const piece = bytes2.slice(at, end);
+      const buffer = piece.arrayBuffer ? await piece.arrayBuffer() : piece;
+      controller.enqueue(new Uint8Array(buffer));
+      at = end;
+      carriage.came("Sent", at, all2);
+    }
+  });
+}
+function byPage(carriage, url, content, header) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const { signal } = carriage.ending;
+    request.open("PUT", url);
+    for (const name of Object.keys(header || {})) request.setRequestHeader(name, header[name]);
+    request.upload.onprogress = ({ loaded, total }) => carriage.came("Sent", loaded, total);
+    request.onreadystatechange = () => {
+      if (request.readyState !== XMLHttpRequest.HEADERS_RECEIVED) return;
+      const lines = request.getAllResponseHeaders().trim().split("\r\n");
+      const headers = lines.filter(Boolean).map((line) => /^([^:]*): ?(.*)$/.exec(line).slice(1));
+      carriage.headed(request.status, new Headers(headers));
+    };
+    request.onload = () => resolve({ statusCode: request.status, data: request.responseText });
+    request.onerror = () => reject(failure("the server cannot be reached, or does not allow this page"));
+    request.onabort = () => reject(failure("abort"));
+    signal.addEventListener("abort", () => request.abort());
+    if (signal.aborted) return reject(failure("abort"));
+    request.send(content);
+  });
+}
+
 // src/files.mjs
 var TIMEOUT = 30 * 6e4;
 var FILE_ID = /^cloud:\/\/[^/]+\/(.+)$/;
@@ -1043,15 +1176,10 @@ function files(cloud) {
   const carried = (api2, options, task) => new Promise((success, fail) => {
     task.begun(cloud.wx[api2](Object.assign({ timeout: task.timeout }, options, { success, fail })));
   });
-  const fetched = async (url, how, task, read) => {
-    const ending = new AbortController();
-    task.begun(ending);
-    const { signal } = ending;
-    try {
-      return await read(await fetch(url, Object.assign({ credentials: "omit", signal }, how)));
-    } catch (error) {
-      throw signal.aborted ? failure("abort") : error;
-    }
+  const carriedHere = (task, work) => {
+    const carriage = new Carriage(task.timeout);
+    task.begun(carriage);
+    return carriage.carry(work);
   };
   const send = async ({ cloudPath: path, filePath, file, header }, task) => {
     text2("cloudPath", path);
@@ -1089,11 +1217,7 @@ function files(cloud) {
       };
       return carried("request", asked, task);
     }
-    const how = { method: "PUT", body: content, headers: header };
-    return fetched(url, how, task, async (reply) => ({
-      statusCode: reply.status,
-      data: await reply.text()
-    }));
+    return carriedHere(task, (carriage) => sentWith(carriage, url, content, header));
   };
   const urls = async (fileList) => {
     const file_list = list2(fileList).map((file, at) => {
@@ -1104,7 +1228,7 @@ function files(cloud) {
     });
     const { download_list } = await ask("batchGetDownloadUrl", { file_list });
     return download_list.map(
-      ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: told(code, message), code }
+      ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: told2(code, message), code }
     );
   };
   const bring = async ({ fileID }, task) => {
@@ -1112,10 +1236,9 @@ function files(cloud) {
     const [{ tempFileURL, code, errMsg: message }] = await urls([fileID]);
     if (code) throw { code, message };
     if (!cloud.wx || !cloud.wx.downloadFile) {
-      return fetched(tempFileURL, {}, task, async (reply) => {
-        if (!reply.ok) throw fault(reply.status, await reply.text());
-        return { data: await reply.arrayBuffer(), statusCode: reply.status };
-      });
+      const { statusCode: statusCode2, data } = await carriedHere(task, (carriage) => carriage.fetched(tempFileURL));
+      if (statusCode2 !== 200) throw fault(statusCode2, new TextDecoder().decode(data));
+      return { data, statusCode: statusCode2 };
     }
     const { tempFilePath, statusCode } = await carried("downloadFile", { url: tempFileURL }, task);
     if (statusCode !== 200) throw fault(statusCode);
@@ -1144,7 +1267,7 @@ function files(cloud) {
     deleteFile: api("deleteFile", async ({ fileList }) => {
       const fileid_list = list2(fileList).map((id, at) => text2(`fileList[${at}]`, id));
       const { delete_list } = await ask("batchDeleteFile", { fileid_list });
-      const item = ({ fileID, code, message }) => code === "SUCCESS" ? { fileID, status: 0, errMsg: "ok" } : { fileID, status: numberOf(code), errMsg: told(code, message) };
+      const item = ({ fileID, code, message }) => code === "SUCCESS" ? { fileID, status: 0, errMsg: "ok" } : { fileID, status: numberOf(code), errMsg: told2(code, message) };
       return { fileList: delete_list.map(item) };
     })
   };
@@ -1177,7 +1300,7 @@ function bytes(content) {
   const escaped = unescape(encodeURIComponent(content));
   return Uint8Array.from(escaped, (character) => character.charCodeAt(0)).buffer;
 }
-function told(code, message) {
+function told2(code, message) {
   return code === "STORAGE_EXCEED_AUTHORITY" ? code : message;
 }
 function fault(status, xml) {

@@ -1,5 +1,6 @@
 // Files: `uploadFile`, `downloadFile`, `getTempFileURL`, `deleteFile`, `CDN`. Content goes straight to the server's address for it.
 
+import { Carriage, sentWith } from './carriage.mjs'
 import { failed, failure, kind, numberOf } from './failure.mjs'
 import { settle } from './settle.mjs'
 
@@ -60,16 +61,11 @@ export function files(cloud) {
       task.begun(cloud.wx[api](Object.assign({ timeout: task.timeout }, options, { success, fail })))
     })
 
-  /** Has `fetch` carry a file, which `task` can end: `how` says the rest. What it brings is for `read`. */
-  const fetched = async (url, how, task, read) => {
-    const ending = new AbortController()
-    task.begun(ending)
-    const { signal } = ending
-    try {
-      return await read(await fetch(url, Object.assign({ credentials: 'omit', signal }, how)))
-    } catch (error) {
-      throw signal.aborted ? failure('abort') : error
-    }
+  /** Has `work` carry a file without wx, while `task` is told of it. */
+  const carriedHere = (task, work) => {
+    const carriage = new Carriage(task.timeout)
+    task.begun(carriage)
+    return carriage.carry(work)
   }
 
   const send = async ({ cloudPath: path, filePath, file, header }, task) => {
@@ -113,11 +109,7 @@ export function files(cloud) {
       }
       return carried('request', asked, task)
     }
-    const how = { method: 'PUT', body: content, headers: header }
-    return fetched(url, how, task, async (reply) => ({
-      statusCode: reply.status,
-      data: await reply.text(),
-    }))
+    return carriedHere(task, (carriage) => sentWith(carriage, url, content, header))
   }
 
   const urls = async (fileList) => {
@@ -140,10 +132,9 @@ export function files(cloud) {
     const [{ tempFileURL, code, errMsg: message }] = await urls([fileID])
     if (code) throw { code, message }
     if (!cloud.wx || !cloud.wx.downloadFile) {
-      return fetched(tempFileURL, {}, task, async (reply) => {
-        if (!reply.ok) throw fault(reply.status, await reply.text())
-        return { data: await reply.arrayBuffer(), statusCode: reply.status }
-      })
+      const { statusCode, data } = await carriedHere(task, (carriage) => carriage.fetched(tempFileURL))
+      if (statusCode !== 200) throw fault(statusCode, new TextDecoder().decode(data))
+      return { data, statusCode }
     }
     const { tempFilePath, statusCode } = await carried('downloadFile', { url: tempFileURL }, task)
     if (statusCode !== 200) throw fault(statusCode)

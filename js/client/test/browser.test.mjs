@@ -16,7 +16,7 @@ const BROWSERS = [process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-
 
 /** What the page does, in the browser. */
 async function visit() {
-  const { callFunction, CloudID, init } = await import('/src/index.mjs')
+  const { callFunction, CloudID, downloadFile, init, uploadFile } = await import('/src/index.mjs')
   const fetched = async (path) => (await fetch(path)).text()
   const outcome = (calling) =>
     calling.then(
@@ -32,7 +32,25 @@ async function visit() {
   const calls = [1, 2, 3].map((x) => callFunction({ name: 'add', data: { x, y: 1 } }))
   const sums = await outcome(Promise.all(calls).then((answers) => answers.map(({ result }) => result)))
   const run = CloudID(await fetched('/cloudID'))
+  /** How far a file is told to have come, and what came of it. */
+  const carried = (api, options) =>
+    new Promise((resolve) => {
+      const told = { progress: [], statuses: [] }
+      const success = (result) => resolve({ ...told, result })
+      const fail = ({ errMsg }) => resolve({ ...told, errMsg })
+      const task = api({ ...options, success, fail })
+      task.onProgressUpdate((progress) => told.progress.push(progress))
+      task.onHeadersReceived(({ statusCode }) => told.statuses.push(statusCode))
+      if (options.ended) task.onProgressUpdate(() => task.abort())
+    })
+  const file = new Blob([new Uint8Array(3 << 20)])
+  const up = await carried(uploadFile, { cloudPath: 'page/up.bin', file })
+  const down = up.result && (await carried(downloadFile, { fileID: up.result.fileID }))
+  if (down && down.result) down.length = down.result.data.byteLength
   return {
+    up,
+    down,
+    ended: await carried(uploadFile, { cloudPath: 'page/ended.bin', file, ended: true }),
     origin: location.origin,
     sums,
     logins,
@@ -116,7 +134,8 @@ async function start(args) {
 test('a page of another origin calls functions, logged in by its own server', {
   timeout: 60e3,
 }, async (t) => {
-  const { origin, port, sums, logins, echo, missing } = await browse(t, '127.0.0.1')
+  const { up, down, ended, ...called } = await browse(t, '127.0.0.1')
+  const { origin, port, sums, logins, echo, missing } = called
   assert.equal(origin, `http://127.0.0.1:${port}`)
   assert.notEqual(origin, gateway)
   assert.deepEqual(sums, [2, 3, 4])
@@ -130,6 +149,20 @@ test('a page of another origin calls functions, logged in by its own server', {
       'cloud.callFunction:fail Error: errCode: -501000  | errMsg: FunctionName parameter could not be found ' +
       '更多错误信息请访问：https://docs.cloudbase.net/error-code/basic/FUNCTION_NOT_FOUND',
   })
+  const size = 3 << 20
+  assert.equal(up.errMsg, undefined)
+  assert.deepEqual(up.progress.at(-1), {
+    progress: 100,
+    totalBytesSent: size,
+    totalBytesExpectedToSend: size,
+  })
+  assert.deepEqual(down.progress.at(-1), {
+    progress: 100,
+    totalBytesWritten: size,
+    totalBytesExpectedToWrite: size,
+  })
+  assert.deepEqual([up.statuses, down.statuses, down.length], [[200], [200], size])
+  assert.equal(ended.errMsg, 'cloud.uploadFile:fail abort')
 })
 
 test('a page of an origin that may not call gets an error, and nothing else', {

@@ -1,6 +1,7 @@
 // The database and files of the client, in Node: results, texts, limits, and what each call refuses by itself.
 
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
 import { test } from 'node:test'
 import * as whole from '@yunqiao/client'
 import * as lite from '@yunqiao/client/lite'
@@ -201,6 +202,66 @@ test('what carries a file can be ended, and takes as long as the app says', asyn
   const gone = fileID.replace('whole', 'ended')
   const { fileList } = await getTempFileURL({ fileList: [gone] })
   assert.equal(fileList[0].status, -503003)
+})
+
+test('a file tells how far it has come, and what its head says', async () => {
+  as('bob')
+  const size = (1 << 20) + 5
+  const bytes = Uint8Array.from({ length: size }, (_, at) => at % 251)
+  const carried = (api, options) =>
+    new Promise((success, fail) => {
+      const told = { progress: [], heads: [], left: 0 }
+      const leaving = () => (told.left += 1)
+      const task = api({ ...options, success: (result) => success({ ...told, result }), fail })
+      task.onProgressUpdate((progress) => told.progress.push(progress))
+      task.onProgressUpdate(leaving)
+      task.offProgressUpdate(leaving)
+      task.onHeadersReceived((head) => told.heads.push(head))
+    })
+  for (const file of [bytes, bytes.buffer, Buffer.from(bytes), new Blob([bytes])]) {
+    const up = await carried(uploadFile, { cloudPath: 'bob/far.bin', file })
+    const down = await carried(downloadFile, { fileID: up.result.fileID })
+    assert.deepEqual(new Uint8Array(down.result.data), bytes)
+    for (const [{ progress, heads, left }, verb, infinitive] of [
+      [up, 'Sent', 'Send'],
+      [down, 'Written', 'Write'],
+    ]) {
+      assert(progress.length > 1)
+      const [all, came] = [`totalBytesExpectedTo${infinitive}`, `totalBytes${verb}`]
+      assert.deepEqual(progress.at(-1), { progress: 100, [came]: size, [all]: size })
+      const lengths = progress.map((told) => told[came])
+      assert.deepEqual(
+        lengths,
+        [...new Set(lengths)].sort((a, b) => a - b),
+      )
+      assert.deepEqual([heads.length, heads[0].statusCode, left], [1, 200, 0])
+    }
+    assert.equal(down.heads[0].header['content-length'], String(size))
+  }
+})
+
+test('a file takes no longer than its timeout, however much of it has come', { timeout: 30e3 }, async (t) => {
+  as('bob')
+  const { fileID } = await uploadFile({ cloudPath: 'bob/slow.bin', file: new Blob(['slow']) })
+  // Its head comes at once, and the rest never.
+  const stalled = createServer((_, reply) => reply.writeHead(200, { 'content-length': 4 }).write('s'))
+  await new Promise((resolve) => stalled.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    stalled.closeAllConnections()
+    stalled.close()
+  })
+  const real = globalThis.fetch
+  t.mock.method(globalThis, 'fetch', (url, how) =>
+    real(String(url).includes('/v1/files/') ? `http://127.0.0.1:${stalled.address().port}/` : url, how),
+  )
+  const cloudPath = 'bob/slower.bin'
+  for (const [calling, name] of [
+    [() => downloadFile({ fileID, timeout: 300 }), 'downloadFile'],
+    [() => uploadFile({ cloudPath, file: new Blob(['x']), timeout: 300 }), 'uploadFile'],
+  ]) {
+    const error = await refusal(calling())
+    assert.equal(error.errMsg, `cloud.${name}:fail timeout`)
+  }
 })
 
 test('what is wrong with a query is thrown at once', () => {
