@@ -195,6 +195,41 @@ async fn one_of_those_who_send_at_once_has_the_file() {
     }
 }
 
+/// What lies at a path is its writer's, and nobody keeps a right over what another wrote there: neither the user whose file was written over, nor
+/// one who took a path beforehand at which a function writes.
+#[tokio::test]
+async fn a_file_is_whose_content_it_is() {
+    let (door, alices) = door();
+    let to_all = r#"{"read": true, "write": "auth != null"}"#.parse::<StorageRules>().unwrap();
+    let to_all = StoragePermission::Rules(Box::new(to_all));
+    let path: CloudPath = "a.txt".parse().unwrap();
+    let access = door.access();
+    access.permission.store(Arc::new(to_all));
+    let here = |url: String| url.strip_prefix(&access.public_url).unwrap().to_owned();
+    let bobs = here(access.client_upload_url(path.clone(), &Caller::of_openid("bob".to_owned())));
+    let of_a_function = here(access.upload_url(path.clone()));
+    for (to, owner) in [
+        (&alices, "o1"),
+        (&bobs, "bob"),
+        (&of_a_function, ""),
+        (&alices, "o1"),
+    ] {
+        assert_eq!(ask(&door, Method::PUT, to, "", b"x".to_vec()).await.0, 200);
+        let there = door.blobs().look(&path).await.unwrap().unwrap();
+        assert_eq!(there.owner, owner);
+    }
+    // Where only the owner writes, that is the last of them.
+    access
+        .permission
+        .store(Arc::new(StoragePermission::Level(Level::ReadOnly)));
+    assert_eq!(ask(&door, Method::PUT, &bobs, "", b"y".to_vec()).await.0, 403);
+    assert_eq!(
+        ask(&door, Method::PUT, &of_a_function, "", b"y".to_vec()).await.0,
+        200
+    );
+    assert_eq!(ask(&door, Method::PUT, &alices, "", b"z".to_vec()).await.0, 403);
+}
+
 /// What is in a body, as it comes.
 async fn put(
     door: &FileDoor,
