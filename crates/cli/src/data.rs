@@ -21,10 +21,9 @@ use database::{
 use ejson::Style;
 use project::{DatabaseSection, MissingCollection, Project, Secret};
 use tempfile::TempDir;
-use wording::{Wording, wording};
+use wording::{Wording, shell_word, wording};
 
 use crate::{
-    escape::shell_word,
     folder::{self, Folder},
     lang::{self, say, t},
     print,

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
+use wording::shell_word;
+
 /// One line of text. Line ends and other characters that act instead of being seen stand as `\n` and `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line<'a>(pub(crate) &'a str);
@@ -43,18 +45,7 @@ pub(crate) fn block(text: &str, margin: &str) -> String {
     block
 }
 
-/// A word of a command that is to be typed into a shell. Where it may begin with `-`, the command has `--` before it.
-pub(crate) fn shell_word(text: &str) -> String {
-    let plain = |char: char| char.is_alphanumeric() || "-_./=:@".contains(char);
-    // zsh takes `=name` for the place of a program.
-    if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-/// The same where a line can show it: a word with characters that act can be told, and not typed.
+/// A [word of a shell](shell_word), where a line can show it: one with characters that act can be told, and not typed.
 pub(crate) fn typed_word(text: &str) -> Option<String> {
     (!text.contains(acts) && !text.contains('\t')).then(|| shell_word(text))
 }
@@ -74,21 +65,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_of_a_shell_is_one_word_there() {
-        for (text, word) in [
-            ("users", "users"),
-            ("用户", "用户"),
-            ("a b", "'a b'"),
-            ("a;b", "'a;b'"),
-            ("it's", r"'it'\''s'"),
-            ("", "''"),
-            ("=ls", "'=ls'"),
-            ("$(id)", "'$(id)'"),
-            ("`id`", "'`id`'"),
-        ] {
-            assert_eq!(shell_word(text), word);
-            assert_eq!(typed_word(text).as_deref(), Some(word));
-        }
+    fn a_word_is_typed_where_a_line_can_show_it() {
+        assert_eq!(typed_word("$(id)").as_deref(), Some("'$(id)'"));
         for text in ["a\nb", "a\rb", "a\tb", "\u{1b}[2J", "a\u{202e}b"] {
             assert_eq!(typed_word(text), None, "{text:?}");
         }

@@ -6,8 +6,9 @@ use std::{ffi::OsStr, fs, io::ErrorKind, path::Path, process::ExitCode};
 use anstream::println;
 use anyhow::{Context, bail};
 use serde_json::json;
+use wording::shell_word;
 
-use crate::{args, escape::shell_word, lang::say, print, schema};
+use crate::{args, lang::say, print, schema};
 
 macro_rules! template {
     ($($path:literal),* $(,)?) => {

@@ -20,6 +20,7 @@ use project::Project;
 use serde_json::json;
 use simulator::WeChatState;
 use tokio::signal::unix::{SignalKind, signal};
+use wording::shell_word;
 
 use self::{
     folder::{StateCount, WrittenState},
@@ -28,7 +29,6 @@ use self::{
 use crate::{
     args::{self, StateCommand},
     data::Keeping,
-    escape::shell_word,
     interrupt::interrupted,
     lang::{self, say, t},
     paths, print,

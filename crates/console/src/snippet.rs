@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use wording::shell_word;
 
 use crate::call::{Form, KINDS, Trigger};
 
@@ -96,28 +97,28 @@ impl TestRunner {
 
 /// The same call on the command line. `web` is where the web listener is.
 pub(crate) fn command(form: &Form, dir: &str, web: &str) -> String {
-    let dir = format!(" --dir {}", quote(dir));
-    let function = quote(&form.function);
+    let dir = format!(" --dir {}", shell_word(dir));
+    let function = shell_word(&form.function);
     match &form.trigger {
-        Trigger::Timer(name) => return format!("yunqiao call {function} --timer {}{dir}", quote(name)),
+        Trigger::Timer(name) => return format!("yunqiao call {function} --timer {}{dir}", shell_word(name)),
         Trigger::Http { method, path } => {
-            let url = quote(&format!("{web}{path}"));
+            let url = shell_word(&format!("{web}{path}"));
             return match *method {
                 "GET" => format!("curl -i {url}"),
                 method => format!(
                     "curl -i -X {method} -H 'content-type: application/json' --data {} {url}",
-                    quote(&form.event)
+                    shell_word(&form.event)
                 ),
             };
         }
         Trigger::Client | Trigger::Push(_) => {}
     }
-    let mut command = format!("yunqiao call {function} --as {}", quote(&form.user));
+    let mut command = format!("yunqiao call {function} --as {}", shell_word(&form.user));
     if form.event.trim() != "{}" {
-        command += &format!(" --data {}", quote(&form.event));
+        command += &format!(" --data {}", shell_word(&form.event));
     }
     for (kind, field) in &form.open_data {
-        command += &format!(" --cloud-id {}", quote(&format!("{field}={kind}")));
+        command += &format!(" --cloud-id {}", shell_word(&format!("{field}={kind}")));
     }
     command + &dir
 }
@@ -141,7 +142,7 @@ pub(crate) fn test(form: &Form, dir: &str, ending: Ending, runner: TestRunner) -
         Trigger::Http { method, path } => over_http(method, path, form.event.trim()),
         Trigger::Client | Trigger::Push(_) => by_client(form),
     };
-    let dir = quote(dir);
+    let dir = shell_word(dir);
     format!(
         r"{environment}// yunqiao exec {dir} -- {typed}
 {imports}
@@ -229,16 +230,6 @@ fn over_http(method: &str, path: &str, event: &str) -> Parts {
 /// A text of JavaScript's: JSON is that, strings included.
 fn text(text: &str) -> String {
     serde_json::json!(text).to_string()
-}
-
-/// A word of a shell's.
-fn quote(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:@".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@
 //!
 //! Codes, names, and what others say (the operating system, npm, the platform) are the same in both: [`Wording::as_is`].
 
+mod shell;
+
 use std::fmt;
+
+pub use shell::shell_word;
 
 /// A sentence or a part of one, in both languages. As a [`Display`](fmt::Display) it is English, for logs and for programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
