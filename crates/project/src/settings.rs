@@ -23,7 +23,7 @@ use jiff::tz::{self, TimeZone};
 use rules::{FunctionRules, InvokeRule};
 use secrecy::{ExposeSecret, zeroize::Zeroizing};
 use toml::de::DeTable;
-use wording::{Wording, wording};
+use wording::{Wording, shell_word, wording};
 
 use crate::{
     Finding, ProjectError, Secret,
@@ -991,7 +991,7 @@ fn wrong_route() -> Wording {
 
 /// The refusal of a file whose secret is too weak.
 fn weak_file(entry: &Entry<'_>, weakness: &Wording) -> Result<ProjectError, ProjectError> {
-    let name = entry.text()?;
+    let name = shell_word(entry.text()?);
     Ok(entry.refuse(
         wording!(
             "names a file whose text {weakness}",
@@ -1007,7 +1007,7 @@ fn weak_file(entry: &Entry<'_>, weakness: &Wording) -> Result<ProjectError, Proj
 /// What to tell about a file with a secret that its owner is not alone with.
 fn readable_by_others(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.permissions().mode();
-    let shown = path.display();
+    let shown = shell_word(&path.display().to_string());
     (mode & 0o077 != 0).then(|| Finding {
         function: None,
         file: path.to_owned(),

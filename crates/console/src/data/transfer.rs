@@ -25,7 +25,7 @@ use http::{
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use maud::{Markup, html};
-use wording::Wording;
+use wording::{Wording, shell_word};
 
 use super::{CHANGED, failed, grouped, paging::Look, refused};
 use crate::{
@@ -67,7 +67,7 @@ pub(super) fn section(lang: Lang, name: &str) -> Markup {
         section {
             h2 { (lang.t("Import", "导入")) }
             form #import .filter data-upload=(web::link("/data/import", &[("name", name)])) data-most=(LARGEST)
-                data-larger={ (larger) (visible(name)) " FILE" } data-failed=(lang.t("The server did not answer.", "服务器没有响应。")) {
+                data-larger={ (larger) (visible(&shell_word(name))) " FILE" } data-failed=(lang.t("The server did not answer.", "服务器没有响应。")) {
                 label {
                     (lang.t("JSON Lines, a JSON array, or CSV", "JSON Lines、JSON 数组或 CSV")) " "
                     input type="file" name="file" required accept=".json,.jsonl,.ndjson,.csv,.txt";
