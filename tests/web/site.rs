@@ -176,3 +176,65 @@ async fn without_dev_a_page_is_as_it_was_built() {
     assert!(output.status.success(), "{err}");
     assert_eq!(out, "<!doctype html><body>home</body>");
 }
+
+/// As CloudBase's tools put pages below paths, with a function for all that is left.
+#[tokio::test]
+async fn pages_are_served_below_paths_of_their_own() {
+    let project = Scratch::new(&[("echo", ECHO)]);
+    for (path, content) in [
+        ("h5/index.html", "<!doctype html><body>shop</body>"),
+        ("h5/assets/app.js", "let shop"),
+        ("admin/dist/index.html", "<!doctype html><body>admin</body>"),
+    ] {
+        project.write(path, content);
+    }
+    project.write(
+        "cloudbaserc.json",
+        r#"{"framework": {"plugins": {"h5": {"use": "@cloudbase/framework-plugin-website", "inputs": {"outputPath": "h5", "cloudPath": "/h5"}}}}}"#,
+    );
+    let admin = "[[web.sites]]\npath = \"/h5/admin\"\nsite = \"admin/dist\"\nspa = true\n";
+    let routes = [route("/", "echo", ""), route("/h5/api", "echo", "")].concat();
+    project.write("yunqiao.toml", &format!("{admin}{routes}"));
+    let dev = Dev::start(project.path());
+    let printed = dev.server.printed();
+    assert!(
+        printed.contains("/h5/admin → site admin/dist") && printed.contains("/h5 → site h5"),
+        "{printed}"
+    );
+    let text = async |path: &str| dev.get(path).await.text().await.unwrap();
+    for path in ["/", "/h", "/h5/api/x", "/assets/app.js", "/index.html"] {
+        assert!(
+            text(path).await.contains("\"httpMethod\""),
+            "{path} is the function's"
+        );
+    }
+    // A browser that follows gets to the folder, from which the page's own addresses go on.
+    let shop = dev.get("/h5").await;
+    assert_eq!(shop.url().path(), "/h5/");
+    assert!(shop.text().await.unwrap().contains("shop"));
+    assert_eq!(text("/h5/assets/app.js").await, "let shop");
+    assert_eq!(
+        refused(dev.get("/h5/user/1").await).await,
+        (404, "INVALID_PATH".to_owned())
+    );
+    for path in ["/h5/admin", "/h5/admin/users/1"] {
+        let page = text(path).await;
+        assert!(
+            page.contains("admin") && page.contains("/__yunqiao/reload.js"),
+            "{page}"
+        );
+    }
+    assert_eq!(dev.get("/h5/admin/none.js").await.status(), 404);
+    // Both folders are watched.
+    for (path, at) in [("h5/index.html", "/h5/"), ("admin/dist/index.html", "/h5/admin/")] {
+        let mut events = dev.get("/__yunqiao/reload").await;
+        assert!(events.chunk().await.unwrap().unwrap().starts_with(b"retry:"));
+        project.write(path, "<body>anew</body>");
+        assert_eq!(
+            events.chunk().await.unwrap().unwrap(),
+            "data: changed\n\n",
+            "{path}"
+        );
+        assert!(text(at).await.contains("anew"));
+    }
+}

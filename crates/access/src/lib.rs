@@ -21,7 +21,7 @@ pub use path::{PathFault, RequestPath};
 pub use refusal::AccessRefusal;
 pub use reply::{FunctionResponse, NotAReply, reply_of};
 pub use route::{Route, RouteMatch, RoutePath, RoutePathError, Routes};
-pub use site::{CacheRule, PathPattern, PathPatternError, Redirect, SiteRules};
+pub use site::{BuiltPage, CacheRule, PathPattern, PathPatternError, Redirect, SiteRules};
 
 /// The largest result of a function that is called by HTTP, in bytes of its JSON text: what the platform's function service
 /// carries each way.

@@ -43,6 +43,32 @@ impl RoutePath {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// How many segments it has: of two that lead to one path, the one with more is the longer.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Whether a request's path is this one or below it.
+    #[must_use]
+    pub fn leads_to(&self, path: &RequestPath<'_>) -> bool {
+        self.depth() <= path.segments().len()
+            && path
+                .segments()
+                .zip(&self.segments)
+                .all(|(one, other)| one == other)
+    }
+}
+
+/// `/`, to which everything leads.
+impl Default for RoutePath {
+    fn default() -> Self {
+        Self {
+            text: "/".to_owned(),
+            segments: Vec::new(),
+        }
+    }
 }
 
 impl FromStr for RoutePath {
@@ -109,7 +135,7 @@ impl Routes {
     #[must_use]
     pub fn new(mut routes: Vec<Route>) -> Self {
         // Stable: what was first stays first.
-        routes.sort_by_key(|route| Reverse(route.path.segments.len()));
+        routes.sort_by_key(|route| Reverse(route.path.depth()));
         Self(routes)
     }
 
@@ -130,15 +156,10 @@ impl Routes {
     /// path that only differs in this from a longer one of a route needs the login that that one asks for, whichever route it takes.
     #[must_use]
     pub fn find<'p>(&self, path: &RequestPath<'p>) -> Option<RouteMatch<'_, 'p>> {
-        let leads_there = |route: &&Route| {
-            let segments = &route.path.segments;
-            segments.len() <= path.segments().len()
-                && path.segments().zip(segments).all(|(one, other)| one == other)
-        };
-        let route = self.0.iter().find(leads_there)?;
+        let route = self.0.iter().find(|route| route.path.leads_to(path))?;
         let seen = match route.passthrough {
             true => path.raw(),
-            false => path.behind(route.path.segments.len()),
+            false => path.behind(route.path.depth()),
         };
         let auth = route.auth || {
             let folded = folded(path.segments());
@@ -149,13 +170,13 @@ impl Routes {
             // From the longest to the shortest: of those of one length, any.
             let nearest = self.0.iter().find(alike);
             nearest.is_some_and(|nearest| {
-                let length = nearest.path.segments.len();
-                length > route.path.segments.len()
+                let depth = nearest.path.depth();
+                depth > route.path.depth()
                     && self
                         .0
                         .iter()
                         .filter(alike)
-                        .any(|other| other.auth && other.path.segments.len() == length)
+                        .any(|other| other.auth && other.path.depth() == depth)
             })
         };
         Some(RouteMatch { route, seen, auth })

@@ -1,44 +1,82 @@
-//! The rules of a site (静态网站托管): its documents, its redirects (重定向规则), how long its files may be kept (缓存配置).
+//! The rules of a site (静态网站托管): its pages, their documents, its redirects (重定向规则), how long its files may be kept (缓存配置).
 //!
 //! As on the platform a redirect is chosen by the beginning of a path or because there is nothing at it, and goes before the documents;
-//! a cache rule is for an ending, a folder or a file. **Choices**: of several rules the first counts; without one a file is kept and asked
-//! for again each time (`no-cache`), which its ETag makes cheap; a page of a SPA is answered 200, and a script or picture that is
-//! missing 404 all the same.
+//! a cache rule is for an ending, a folder or a file; and several pages may lie below paths of their own. **Choices**: of several rules the
+//! first counts; without one a file is kept and asked for again each time (`no-cache`), which its ETag makes cheap; a page of a SPA is answered
+//! 200, and a script or picture that is missing 404 all the same; each page has its own documents, where the platform has one of each for
+//! the whole site, and rules mean paths as a browser sends them, that of the page included.
 
-use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, cmp::Reverse, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use http::StatusCode;
 use percent_encoding::{CONTROLS, percent_decode_str, utf8_percent_encode};
 use thiserror::Error;
 use wording::{Wording, wording};
 
+use crate::{RequestPath, RoutePath};
+
 /// A browser follows so many redirects, one after the other.
 const MOST_REDIRECTS: usize = 20;
 
-/// What a site does with a path at which there is a file, or none.
+/// A built page: where it is shown, where its files lie, and what it does with a path at which there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteRules {
+pub struct BuiltPage {
+    /// Its path: the folder's files are below it.
+    pub path: RoutePath,
+    /// Its folder.
+    pub folder: PathBuf,
     /// The document of a folder: `index.html`.
     pub index: String,
-    /// The document for what is not there, sent with 404; a path within the site, without a slash before it.
+    /// The document for what is not there, sent with 404; a path within the folder, without a slash before it.
     pub error: Option<String>,
-    /// Whether a page that is not there is the site's own index, which knows by itself what to show.
+    /// Whether a page that is not there is the index of this one, which knows by itself what to show.
     pub spa: bool,
+}
+
+/// What a site does with a path at which there is a file, or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SiteRules {
+    /// The pages, each at a path of its own.
+    pub pages: Vec<BuiltPage>,
     /// Redirects, in their order.
     pub redirects: Vec<Redirect>,
     /// Cache rules, in their order.
     pub cache: Vec<CacheRule>,
 }
 
-impl Default for SiteRules {
-    fn default() -> Self {
+impl BuiltPage {
+    /// A page at a path, whose folders show `index.html`.
+    #[must_use]
+    pub fn new(path: RoutePath, folder: PathBuf) -> Self {
         Self {
+            path,
+            folder,
             index: "index.html".to_owned(),
             error: None,
             spa: false,
-            redirects: Vec::new(),
-            cache: Vec::new(),
         }
+    }
+
+    /// Its path as the address of a folder: with a slash at the end.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let path = self.path.as_str().trim_end_matches('/');
+        format!("{path}/")
+    }
+
+    /// Whether an address is that of its own document.
+    #[must_use]
+    pub fn is_index(&self, address: &str) -> bool {
+        let name = address.strip_prefix(&*self.address());
+        name.is_some_and(|name| name.is_empty() || name == self.index)
+    }
+
+    /// Whether who asks for a path at which there is nothing wants a page: a browser says so, and others ask for a path without an
+    /// ending.
+    #[must_use]
+    pub fn is_page(&self, path: &str, accept: Option<&str>) -> bool {
+        let last = path.rsplit('/').next().unwrap_or_default();
+        self.spa && (accept.is_some_and(|accept| accept.contains("text/html")) || !last.contains('.'))
     }
 }
 
@@ -162,6 +200,14 @@ pub struct CacheRule {
 }
 
 impl SiteRules {
+    /// The page that a path is of: the longest path wins.
+    #[must_use]
+    pub fn page(&self, path: &RequestPath<'_>) -> Option<&BuiltPage> {
+        let pages = self.pages.iter().filter(|page| page.path.leads_to(path));
+        // Of two with one path the first counts.
+        pages.min_by_key(|page| Reverse(page.path.depth()))
+    }
+
     /// Where a path, as it was sent, is redirected to, before anything is looked for.
     #[must_use]
     pub fn redirect(&self, path: &str, query: Option<&str>) -> Option<(StatusCode, String)> {
@@ -218,14 +264,6 @@ impl SiteRules {
             Some(rule) => format!("max-age={}", rule.max_age.as_secs()),
             None => "no-cache".to_owned(),
         }
-    }
-
-    /// Whether who asks for a path at which there is nothing wants a page: a browser says so, and others ask for a path without an
-    /// ending.
-    #[must_use]
-    pub fn is_page(&self, path: &str, accept: Option<&str>) -> bool {
-        let last = path.rsplit('/').next().unwrap_or_default();
-        self.spa && (accept.is_some_and(|accept| accept.contains("text/html")) || !last.contains('.'))
     }
 }
 
@@ -374,12 +412,38 @@ mod tests {
 
     #[test]
     fn a_page_of_a_spa_is_no_script() {
+        let mut page = BuiltPage::new(RoutePath::default(), PathBuf::new());
+        assert!(!page.is_page("/user/1", Some("text/html")));
+        page.spa = true;
+        assert!(page.is_page("/user/1", None) && page.is_page("/user/john.doe", Some("text/html,*/*")));
+        assert!(!page.is_page("/assets/x.js", Some("*/*")) && !page.is_page("/a.png", None));
+    }
+
+    #[test]
+    fn the_page_with_the_longest_path_is_meant() {
+        let page = |path: &str| BuiltPage::new(path.parse().unwrap(), path.into());
         let rules = SiteRules {
-            spa: true,
+            pages: ["/app", "/", "/app/admin/"].map(page).into(),
             ..SiteRules::default()
         };
-        assert!(rules.is_page("/user/1", None) && rules.is_page("/user/john.doe", Some("text/html,*/*")));
-        assert!(!rules.is_page("/assets/x.js", Some("*/*")) && !rules.is_page("/a.png", None));
-        assert!(!SiteRules::default().is_page("/user/1", Some("text/html")));
+        for (path, address) in [
+            ("/", "/"),
+            ("/app", "/app/"),
+            ("/app/x.js", "/app/"),
+            ("/%61pp/", "/app/"),
+            ("/apps", "/"),
+            ("/App/", "/"),
+            ("/app%2Fadmin/", "/"),
+            ("/app/admin", "/app/admin/"),
+            ("/app/administrator", "/app/"),
+        ] {
+            let page = rules.page(&RequestPath::parse(path).unwrap()).unwrap();
+            assert_eq!(page.address(), address, "{path}");
+        }
+        let below = SiteRules {
+            pages: vec![page("/app")],
+            ..SiteRules::default()
+        };
+        assert_eq!(below.page(&RequestPath::parse("/").unwrap()), None);
     }
 }

@@ -31,11 +31,15 @@ pub(crate) fn web(url: &str, project: &Project) {
         .functions
         .iter()
         .map(|route| format!("{} → {}", route.path, route.function));
-    let site = web.site.iter().map(|site| {
-        let site = site.strip_prefix(&project.root).unwrap_or(site);
-        format!("{} {}", t("site", "网页"), site.display())
+    let pages = web.site.pages.iter().map(|page| {
+        let folder = page.folder.strip_prefix(&project.root).unwrap_or(&page.folder);
+        let path = match page.path.as_str() {
+            "/" => String::new(),
+            path => format!("{path} → "),
+        };
+        format!("{path}{} {}", t("site", "网页"), folder.display())
     });
-    let served: Vec<_> = routes.chain(site).collect();
+    let served: Vec<_> = routes.chain(pages).collect();
     print::fact(
         t("web", "网页"),
         match served.is_empty() {

@@ -33,8 +33,8 @@ pub(crate) struct Changes {
     /// Folders outside of the project that are watched too.
     outside: Vec<PathBuf>,
     changed: Part,
-    /// The site's folder, if there is a site.
-    site: Arc<RwLock<Option<PathBuf>>>,
+    /// The folders of the site's pages.
+    site: Arc<RwLock<Vec<PathBuf>>>,
     site_changed: Part,
 }
 
@@ -52,7 +52,7 @@ impl Changes {
         })?;
         let sources = Arc::new(RwLock::new(vec![root.clone()]));
         let (bases, loaded) = (Arc::clone(&sources), runtime.clone());
-        let site = Arc::new(RwLock::new(None));
+        let site = Arc::new(RwLock::new(Vec::new()));
         let built = Arc::clone(&site);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
@@ -61,8 +61,8 @@ impl Changes {
                 return;
             }
             let bases = bases.read().unwrap_or_else(PoisonError::into_inner);
-            let built: Option<PathBuf> = built.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let of_site = |path: &&PathBuf| built.as_ref().is_some_and(|site| path.starts_with(site));
+            let built: Vec<PathBuf> = built.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let of_site = |path: &&PathBuf| built.iter().any(|folder| path.starts_with(folder));
             if event.paths.iter().any(|path| of_site(&path)) {
                 let _ = tell_site.try_send(());
             }
@@ -137,32 +137,32 @@ impl Changes {
         }
     }
 
-    /// Watches the folder of the site. One that is not there yet is seen when it is made, if it is to be in the project's.
+    /// Watches the folders of the site. One that is not there yet is seen when it is made, if it is to be in the project's.
     pub(crate) fn watch_site(&mut self, project: &Project) {
-        let folder = project.settings.web.site.as_ref().map(|site| {
-            let inside = || Some(self.root.join(site.strip_prefix(&project.root).ok()?));
-            site.canonicalize()
-                .ok()
-                .or_else(inside)
-                .unwrap_or_else(|| site.clone())
-        });
+        let pages = project.settings.web.site.pages.iter();
+        let real = |folder: &PathBuf| {
+            let inside = || Some(self.root.join(folder.strip_prefix(&project.root).ok()?));
+            let real = folder.canonicalize().ok().or_else(inside);
+            real.unwrap_or_else(|| folder.clone())
+        };
+        let folders: Vec<_> = pages.map(|page| real(&page.folder)).collect();
         let mut watched = self.site.write().unwrap_or_else(PoisonError::into_inner);
-        if *watched == folder {
-            return;
-        }
-        watched.clone_from(&folder);
+        let before = std::mem::replace(&mut *watched, folders.clone());
         // The watcher tells of changes from a thread of its own, which may be waiting for this.
         drop(watched);
-        if let Some(folder) = folder.filter(|folder| !folder.starts_with(&self.root) && folder.is_dir())
-            && let Err(error) = self.watcher.watch(&folder, RecursiveMode::Recursive)
-        {
-            print::warning(
-                cannot_be_watched(&folder, &error),
-                t(
-                    "reload the page by hand when it was built anew",
-                    "重新构建后请手动刷新页面",
-                ),
-            );
+        let outside = folders
+            .iter()
+            .filter(|folder| !folder.starts_with(&self.root) && !before.contains(folder) && folder.is_dir());
+        for folder in outside {
+            if let Err(error) = self.watcher.watch(folder, RecursiveMode::Recursive) {
+                print::warning(
+                    cannot_be_watched(folder, &error),
+                    t(
+                        "reload the page by hand when it was built anew",
+                        "重新构建后请手动刷新页面",
+                    ),
+                );
+            }
         }
     }
 

@@ -48,7 +48,8 @@ const MOST_TOKENS_OF_A_VALUE: usize = 40;
 pub(crate) fn examine(project: &Project) -> Vec<Diagnosis> {
     let mut found = Vec::new();
     let mut left_out: Vec<PathBuf> = project.functions_root.iter().cloned().collect();
-    left_out.extend(project.settings.web.site.clone());
+    let built = project.settings.web.site.pages.iter();
+    left_out.extend(built.map(|page| page.folder.clone()));
     left_out.extend(
         project
             .functions

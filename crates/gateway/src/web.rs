@@ -195,10 +195,10 @@ impl Web {
     /// Serves this from now on. Requests under way end as they began.
     pub(crate) fn put(&self, web: &WebSection) {
         let script = self.live.as_ref().map(|_| live::SCRIPT_PATH);
-        let site = web.site.as_ref();
+        let site = (!web.site.pages.is_empty()).then(|| Site::new(web.site.clone(), script));
         let served = Served {
             routes: Routes::new(web.functions.clone()),
-            site: site.map(|folder| Site::new(folder.clone(), web.rules.clone(), script)),
+            site,
             proxies: web.proxies.clone(),
         };
         self.served.store(Arc::new(served));
@@ -311,7 +311,10 @@ impl Asked<'_> {
             return Ok(reply);
         }
         let path = RequestPath::parse(head.uri.path())?;
-        if let Some(found) = served.routes.find(&path) {
+        let page = served.site.as_ref().and_then(|site| site.depth(&path));
+        // Of two with one path the function goes before the page.
+        let found = served.routes.find(&path);
+        if let Some(found) = found.filter(|found| page <= Some(found.route.path.depth())) {
             *function = Some(found.route.function.clone());
             return self.call(found, body).await;
         }

@@ -237,13 +237,13 @@ impl Files<'_> {
         findings.extend(ForeignPermissions::read(self.root)?.add_to(&mut toml.settings.database));
         findings.extend(toml.settings.push.findings(&self.toml, functions.keys()));
         let web = &mut toml.settings.web;
-        if let Some(site) = &web.site
-            && let Some(what) = shows_too_much(self.root, functions_root.as_deref(), &toml.private, site)
-        {
+        for (page, line) in web.site.pages.iter().zip(&toml.site_lines) {
+            let shows = shows_too_much(self.root, functions_root.as_deref(), &toml.private, &page.folder);
+            let Some(what) = shows else { continue };
             faults.push(ProjectError::Setting {
                 path: self.toml.clone(),
-                line: toml.site_line.unwrap_or_default(),
-                what: wording!("`web.site` {what}", "`web.site` {what}"; what),
+                line: *line,
+                what: wording!("the site's folder {what}", "网站目录{what}"; what),
                 mend: wording!(
                     "name the folder that the build of the page writes, such as site = \"dist\"",
                     "请写明构建输出的目录，例如 site = \"dist\""

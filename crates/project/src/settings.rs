@@ -324,8 +324,8 @@ pub(crate) struct File {
     pub(crate) functions: BTreeMap<FunctionName, FunctionSettings>,
     /// Line of each `[apps.APPID]`, for a message about one that is the project's own.
     pub(crate) app_lines: BTreeMap<String, usize>,
-    /// Line of `[web] site`, for a message about a folder that cannot be one.
-    pub(crate) site_line: Option<usize>,
+    /// Line of the `site` of each page of `[web]`, for a message about a folder that cannot be one.
+    pub(crate) site_lines: Vec<usize>,
     /// What it names that no site may show.
     pub(crate) private: Vec<PrivatePath>,
     pub(crate) settings: ProjectSettings,
@@ -452,9 +452,7 @@ impl File {
             file.settings.storage = StorageSection::read(&entry, dir, s3_keys, &mut file.findings)?;
         }
         if let Some(entry) = top.get("web") {
-            file.settings.web = WebSection::read(&entry, dir)?;
-            let site = entry.table()?.get("site");
-            file.site_line = site.map(|site| site.line());
+            file.settings.web = WebSection::read(&entry, dir, &mut file.site_lines)?;
         }
         if let Some(entry) = top.get("push") {
             let (push, holds_push_secret) = PushSection::read(source, &entry, dir, &mut file.findings)?;

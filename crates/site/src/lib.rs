@@ -1,4 +1,4 @@
-//! A built web page, served from its folder: documents of folders, single pages, redirects, ranges, ETags, files that were
+//! Built web pages, served from their folders, each at a path of its own: documents of folders, single pages, redirects, ranges, ETags, files that were
 //! compressed beforehand.
 //!
 //! What a path leads to is decided by `look`, which leaves the folder by no way: not by `..`, however it is encoded, and not by a link.
@@ -8,9 +8,9 @@
 mod live;
 mod look;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, sync::Arc};
 
-use access::{RequestPath, SiteRules};
+use access::{BuiltPage, RequestPath, SiteRules};
 use bytes::{Bytes, BytesMut};
 use files::{Entity, FileHead, Part};
 use futures_util::stream;
@@ -41,7 +41,6 @@ pub struct Site(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    folder: PathBuf,
     rules: SiteRules,
     /// What is put into each document, so that a browser shows it anew when it has changed.
     live: Option<String>,
@@ -59,11 +58,18 @@ pub enum SiteAnswer {
 }
 
 impl Site {
-    /// The files of this folder, which need not be there yet. `live` is the path of a script that each document gets in addition.
+    /// The files of the pages' folders, which need not be there yet. `live` is the path of a script that each document gets in addition.
     #[must_use]
-    pub fn new(folder: PathBuf, rules: SiteRules, live: Option<&str>) -> Self {
+    pub fn new(rules: SiteRules, live: Option<&str>) -> Self {
         let live = live.map(|script| format!("<script src=\"{script}\"></script>"));
-        Self(Arc::new(Inner { folder, rules, live }))
+        Self(Arc::new(Inner { rules, live }))
+    }
+
+    /// Of how many segments the path of the page is to which a path leads, if it leads to one: what has a longer path goes before it.
+    #[must_use]
+    pub fn depth(&self, path: &RequestPath<'_>) -> Option<usize> {
+        let Self(inner) = self;
+        inner.rules.page(path).map(|page| page.path.depth())
     }
 
     /// Answers a request for `path`, which `head` names too.
@@ -79,10 +85,12 @@ impl Site {
         if let Some((status, to)) = inner.rules.redirect(raw, query) {
             return Ok(redirect(status, &to));
         }
-        match inner
-            .look(look::names(path), path.is_folder(), &head.headers)
-            .await?
-        {
+        let Some(page) = inner.rules.page(path) else {
+            let moved = inner.rules.redirect_missing(raw, query);
+            return Ok(moved.map_or(SiteAnswer::NotFound, |(status, to)| redirect(status, &to)));
+        };
+        let names = look::names(path, page.path.depth());
+        match inner.look(page, names, path.is_folder(), &head.headers).await? {
             PathTarget::File(file) => inner.show(head, raw, file).await.map(SiteAnswer::Reply),
             PathTarget::Folder => {
                 let names: Vec<_> = raw.split('/').filter(|name| !name.is_empty()).collect();
@@ -92,7 +100,7 @@ impl Site {
                 }
                 Ok(redirect(StatusCode::MOVED_PERMANENTLY, &to))
             }
-            PathTarget::Nothing => inner.missing(head, raw).await,
+            PathTarget::Nothing => inner.missing(page, head, raw).await,
         }
     }
 }
@@ -101,6 +109,7 @@ impl Inner {
     /// Looks a file up, and one that was compressed beforehand where the client takes it.
     async fn look(
         &self,
+        page: &BuiltPage,
         names: Option<Vec<String>>,
         is_folder: bool,
         sent: &HeaderMap,
@@ -108,7 +117,7 @@ impl Inner {
         let Some(names) = names else {
             return Ok(PathTarget::Nothing);
         };
-        let (folder, index) = (self.folder.clone(), self.rules.index.clone());
+        let (folder, index) = (page.folder.clone(), page.index.clone());
         // A part is one of what is asked for, and not of what it was compressed to. A document that is changed is read as it is.
         let codings = match sent.contains_key(RANGE) {
             true => Vec::new(),
@@ -122,23 +131,24 @@ impl Inner {
     }
 
     /// What is answered where nothing is found: a redirect, the page of a SPA, the document of errors.
-    async fn missing(&self, head: &Parts, raw: &str) -> io::Result<SiteAnswer> {
+    async fn missing(&self, page: &BuiltPage, head: &Parts, raw: &str) -> io::Result<SiteAnswer> {
         if let Some((status, to)) = self.rules.redirect_missing(raw, head.uri.query()) {
             return Ok(redirect(status, &to));
         }
         let accept = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-        if self.rules.is_page(raw, accept)
+        if page.is_page(raw, accept)
             && let PathTarget::File(file) = self
-                .look(look::names_of(&self.rules.index), false, &head.headers)
+                .look(page, look::names_of(&page.index), false, &head.headers)
                 .await?
         {
-            return self.show(head, "/", file).await.map(SiteAnswer::Reply);
+            let address = page.address();
+            return self.show(head, &address, file).await.map(SiteAnswer::Reply);
         }
-        let Some(error) = &self.rules.error else {
+        let Some(error) = &page.error else {
             return Ok(SiteAnswer::NotFound);
         };
         let plain = HeaderMap::new();
-        let PathTarget::File(file) = self.look(look::names_of(error), false, &plain).await? else {
+        let PathTarget::File(file) = self.look(page, look::names_of(error), false, &plain).await? else {
             return Ok(SiteAnswer::NotFound);
         };
         let mut head = head.clone();

@@ -100,9 +100,10 @@ impl Coding {
     }
 }
 
-/// The names in a request's path, if a site can have such.
-pub(crate) fn names(path: &RequestPath<'_>) -> Option<Vec<String>> {
+/// The names in a request's path behind its first `depth` segments, if a site can have such.
+pub(crate) fn names(path: &RequestPath<'_>, depth: usize) -> Option<Vec<String>> {
     path.segments()
+        .skip(depth)
         .map(|segment| {
             std::str::from_utf8(segment)
                 .ok()
@@ -153,9 +154,7 @@ pub(crate) fn look(
         let document = place.join(index);
         let document = inside(&root, &document)?;
         return match document {
-            Some(document) if as_folder || names.is_empty() => {
-                open(&root, &document, codings, documents_as_they_are)
-            }
+            Some(document) if as_folder => open(&root, &document, codings, documents_as_they_are),
             Some(document) if there(fs::metadata(&document))?.is_some_and(|found| found.is_file()) => {
                 Ok(PathTarget::Folder)
             }

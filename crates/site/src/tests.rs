@@ -1,7 +1,12 @@
 #![allow(clippy::unwrap_used)]
-use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use access::{CacheRule, Redirect};
+use access::{BuiltPage, CacheRule, Redirect, RoutePath};
 use http::Request;
 use tempfile::TempDir;
 
@@ -86,14 +91,41 @@ fn built() -> (TempDir, PathBuf) {
     (around, dist)
 }
 
-fn site(dist: &Path, rules: SiteRules) -> Site {
-    Site::new(dist.to_owned(), rules, None)
+fn page_of(dist: &Path) -> BuiltPage {
+    BuiltPage::new(RoutePath::default(), dist.to_owned())
+}
+
+fn site_of(page: BuiltPage) -> Site {
+    let pages = vec![page];
+    Site::new(
+        SiteRules {
+            pages,
+            ..SiteRules::default()
+        },
+        None,
+    )
+}
+
+fn site(dist: &Path) -> Site {
+    site_of(page_of(dist))
+}
+
+/// The same, with the script that reloads its documents.
+fn live_site(dist: &Path, script: &str) -> Site {
+    let pages = vec![page_of(dist)];
+    Site::new(
+        SiteRules {
+            pages,
+            ..SiteRules::default()
+        },
+        Some(script),
+    )
 }
 
 #[tokio::test]
 async fn files_and_documents_of_folders_are_shown() {
     let (_around, dist) = built();
-    let site = site(&dist, SiteRules::default());
+    let site = site(&dist);
     for (target, status, kind, body) in [
         ("/", 200, "text/html; charset=utf-8", "<body>home</body>"),
         ("/?a=1", 200, "text/html; charset=utf-8", "<body>home</body>"),
@@ -140,12 +172,7 @@ async fn files_and_documents_of_folders_are_shown() {
     );
     assert_eq!(ask(&site, "POST", "/", &[]).await.status, 405);
     assert_eq!(
-        get(
-            &Site::new(dist.join("not-built"), SiteRules::default(), None),
-            "/"
-        )
-        .await
-        .status,
+        get(&site_of(page_of(&dist.join("not-built"))), "/").await.status,
         404
     );
 }
@@ -162,10 +189,7 @@ async fn pages_in_other_encodings_are_left_to_say_so() {
         fs::write(dist.join(name), content).unwrap();
     }
     fs::write(dist.join("gbk.js.gz"), "gzip").unwrap();
-    let (plain, live) = (
-        site(&dist, SiteRules::default()),
-        Site::new(dist.clone(), SiteRules::default(), Some("/live.js")),
-    );
+    let (plain, live) = (site(&dist), live_site(&dist, "/live.js"));
     for (site, is_live) in [(&plain, false), (&live, true)] {
         for (target, kind) in [
             ("/gbk.html", "text/html"),
@@ -200,7 +224,7 @@ async fn nothing_leaves_the_folder() {
         .status()
         .unwrap();
     assert!(pipe.success());
-    let site = site(&dist, SiteRules::default());
+    let site = site(&dist);
     // Those are no paths at all.
     for target in ["/..%2fsecret", "/%5c..%5csecret", "/assets/..%2f..%2fsecret"] {
         assert!(RequestPath::parse(target).is_err(), "{target}");
@@ -238,7 +262,7 @@ async fn nothing_leaves_the_folder() {
 #[tokio::test]
 async fn what_a_client_has_is_not_sent_again() {
     let (_around, dist) = built();
-    let site = site(&dist, SiteRules::default());
+    let site = site(&dist);
     let first = get(&site, "/assets/app.js").await;
     let etag = first.header("etag");
     for (name, value) in [
@@ -283,7 +307,7 @@ async fn what_a_client_has_is_not_sent_again() {
 #[tokio::test]
 async fn what_was_compressed_is_sent_to_those_who_take_it() {
     let (_around, dist) = built();
-    let site = site(&dist, SiteRules::default());
+    let site = site(&dist);
     for (accept, coding, body) in [
         ("gzip, br", "br", "brotli"),
         ("gzip", "gzip", "gzip"),
@@ -334,18 +358,21 @@ async fn pages_of_a_spa_errors_and_redirects() {
         to: to.to_owned(),
         status: StatusCode::from_u16(status).unwrap(),
     };
-    let spa = site(
-        &dist,
+    let spa = BuiltPage {
+        spa: true,
+        error: Some("404.html".to_owned()),
+        ..page_of(&dist)
+    };
+    let spa = Site::new(
         SiteRules {
-            spa: true,
-            error: Some("404.html".to_owned()),
+            pages: vec![spa],
             redirects: vec![redirect(Some("/old/*"), "/docs/*", 308)],
             cache: vec![CacheRule {
                 path: "/assets/*".parse().unwrap(),
                 max_age: Duration::from_secs(60),
             }],
-            ..SiteRules::default()
         },
+        None,
     );
     let html = [("accept", "text/html,*/*")];
     let page = ask(&spa, "GET", "/user/john.doe", &html).await;
@@ -365,26 +392,30 @@ async fn pages_of_a_spa_errors_and_redirects() {
     let moved = get(&spa, "/old/a?b").await;
     assert_eq!((moved.status, moved.header("location")), (308, "/docs/a?b"));
 
-    let lost = site(
-        &dist,
+    let lost = Site::new(
         SiteRules {
+            pages: vec![page_of(&dist)],
             redirects: vec![redirect(None, "/404.html", 302)],
             ..SiteRules::default()
         },
+        None,
     );
     let moved = get(&lost, "/nothing").await;
     assert_eq!((moved.status, moved.header("location")), (302, "/404.html"));
 
-    let chinese = site(
-        &dist,
+    let chinese = Site::new(
         SiteRules {
-            index: "none.html".to_owned(),
+            pages: vec![BuiltPage {
+                index: "none.html".to_owned(),
+                ..page_of(&dist)
+            }],
             redirects: vec![
                 redirect(Some("/旧/*"), "/新.png", 301),
                 redirect(None, "/首页.html", 302),
             ],
             ..SiteRules::default()
         },
+        None,
     );
     let moved = get(&chinese, "/%E6%97%A7/a").await;
     assert_eq!((moved.status, moved.header("location")), (301, "/%E6%96%B0.png"));
@@ -394,11 +425,89 @@ async fn pages_of_a_spa_errors_and_redirects() {
     assert_eq!(get(&chinese, home).await.status, 404, "it leads to itself");
 }
 
+/// Two pages of one folder, each with its own documents, and rules that mean paths as they are sent.
+#[tokio::test]
+async fn pages_below_paths_are_sites_of_their_own() {
+    let (_around, dist) = built();
+    let below = |path: &str| BuiltPage::new(path.parse().unwrap(), dist.clone());
+    let site = Site::new(
+        SiteRules {
+            pages: vec![
+                BuiltPage {
+                    error: Some("404.html".to_owned()),
+                    ..below("/app")
+                },
+                BuiltPage {
+                    spa: true,
+                    ..below("/app/管理")
+                },
+            ],
+            redirects: vec![Redirect {
+                from: Some("/".parse().unwrap()),
+                to: "/app/".to_owned(),
+                status: StatusCode::FOUND,
+            }],
+            cache: vec![CacheRule {
+                path: "/app/assets/*".parse().unwrap(),
+                max_age: Duration::from_secs(60),
+            }],
+        },
+        None,
+    );
+    let admin = "/app/%E7%AE%A1%E7%90%86";
+    for (target, status, body, location, cache) in [
+        ("/", 302, "", "/app/", ""),
+        ("/app?a=1", 301, "", "/app/?a=1", ""),
+        ("/%61pp", 301, "", "/%61pp/", ""),
+        ("/app/", 200, "<body>home</body>", "", "no-cache"),
+        ("/app/docs", 301, "", "/app/docs/", ""),
+        ("/app/docs/", 200, "docs", "", "no-cache"),
+        ("/app/assets/app.js", 200, "let app = 1;", "", "max-age=60"),
+        ("/app/app/", 404, "lost", "", "no-cache"),
+        ("/app/user/1", 404, "lost", "", "no-cache"),
+        ("/app/.env", 404, "lost", "", "no-cache"),
+        ("/app/%2e%65nv", 404, "lost", "", "no-cache"),
+        ("/app//secret", 404, "lost", "", "no-cache"),
+        ("/index.html", 404, "", "", ""),
+        ("/assets/app.js", 404, "", "", ""),
+        ("/apps/index.html", 404, "", "", ""),
+        (admin, 301, "", &*format!("{admin}/"), ""),
+        (
+            &*format!("{admin}/user/1"),
+            200,
+            "<body>home</body>",
+            "",
+            "no-cache",
+        ),
+        (
+            &*format!("{admin}/assets/app.js"),
+            200,
+            "let app = 1;",
+            "",
+            "no-cache",
+        ),
+        (&*format!("{admin}/assets/old.js"), 404, "", "", ""),
+    ] {
+        let shown = get(&site, target).await;
+        let headers = (shown.header("location"), shown.header("cache-control"));
+        assert_eq!(
+            (shown.status, &*shown.body, headers),
+            (status, body, (location, cache)),
+            "{target}"
+        );
+    }
+    let depth = |path| site.depth(&RequestPath::parse(path).unwrap());
+    assert_eq!(
+        (depth("/"), depth("/app/x"), depth(admin)),
+        (None, Some(1), Some(2))
+    );
+}
+
 #[tokio::test]
 async fn a_document_that_reloads_itself_is_whole() {
     let (_around, dist) = built();
     write(&dist, &[("index.html.gz", "gzip")]);
-    let site = Site::new(dist, SiteRules::default(), Some("/reload.js"));
+    let site = live_site(&dist, "/reload.js");
     let accept = [("accept-encoding", "gzip"), ("range", "bytes=0-3")];
     let shown = ask(&site, "GET", "/", &accept).await;
     let expected = "<body>home<script src=\"/reload.js\"></script></body>";
@@ -415,7 +524,7 @@ async fn a_large_file_comes_in_pieces() {
     let (_around, dist) = built();
     let content = "0123456789".repeat(100_000);
     write(&dist, &[("large.txt", &content)]);
-    let site = site(&dist, SiteRules::default());
+    let site = site(&dist);
     assert!(get(&site, "/large.txt").await.body == content);
     let part = ask(&site, "GET", "/large.txt", &[("range", "bytes=99999-900000")]).await;
     assert!(part.body == content[99_999..=900_000]);

@@ -1,4 +1,4 @@
-//! What `cloudbaserc.json` says of the web: at which paths functions are called by HTTP, and which folder is the site.
+//! What `cloudbaserc.json` says of the web: at which paths functions are called by HTTP, and which folders are pages of the site.
 //!
 //! | where | what |
 //! |---|---|
@@ -6,14 +6,14 @@
 //! | CloudBase Framework's function plugin, `servicePaths` | `{"NAME": "/path"}` |
 //! | `functions[]`, `servicePath` | `"/path"` |
 //! | `functions[]`, `triggers[]` of the type `http` | `{"type": "http", "config": "/path"}`, or `path` |
-//! | CloudBase Framework's website plugin | `outputPath`: the folder; `cloudPath`: `/` |
+//! | CloudBase Framework's website plugin | `outputPath`: the folder; `cloudPath`: the path below which it is shown, `/` where none is said |
 //! | `hosting` | the same; `root` and `path` are taken for the folder as well, since no document says what it is called |
 //!
 //! What `yunqiao.toml` says goes before it. What is not read is told.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use access::{Route, RoutePath};
+use access::{BuiltPage, Route, RoutePath, RoutePathError};
 use serde_json::{Map, Value};
 use wording::{Wording, wording};
 
@@ -37,7 +37,8 @@ const NOT_OF_THE_WEB: [&str; 4] = [
 #[derive(Debug, Default)]
 pub(crate) struct WebPart {
     routes: Vec<Route>,
-    site: Option<PathBuf>,
+    /// Their folders are relative to the file.
+    pages: Vec<BuiltPage>,
     not_read: Vec<(Wording, Wording)>,
 }
 
@@ -217,22 +218,19 @@ impl WebPart {
             self.not_read.push((what, name_the_site()));
             return;
         };
-        match inputs.get("cloudPath").and_then(Value::as_str) {
-            None | Some("" | "/" | "./") => {}
-            Some(other) => {
-                let what = wording!(
-                    "{whose} puts the page below {other}, and here it is served at /",
-                    "{whose} 把页面放在 {other} 下，而这里的网站路径是 /"; whose
-                );
-                let mend = wording!(
-                    "build it for /, or serve it by a proxy",
-                    "请按路径 / 构建，或用反向代理提供"
-                );
-                self.not_read.push((what, mend));
+        let path = match inputs.get("cloudPath").and_then(Value::as_str) {
+            None | Some("" | "/" | "./" | ".") => Ok(RoutePath::default()),
+            // The tool takes it with and without its first slash.
+            Some(path) => format!("/{}", path.trim_start_matches("./").trim_start_matches('/')).parse(),
+        };
+        match path {
+            Ok(path) => self.pages.push(BuiltPage::new(path, folder.into())),
+            Err(error) => {
+                let why: Wording = RoutePathError::what(&error);
+                let what =
+                    wording!("`cloudPath` of {whose}: {why}", "{whose}的 `cloudPath`：{why}"; whose, why);
+                self.not_read.push((what, error.mend()));
             }
-        }
-        if self.site.is_none() {
-            self.site = Some(folder.into());
         }
     }
 
@@ -251,10 +249,13 @@ impl WebPart {
                 web.functions.push(route);
             }
         }
-        if let (None, Some(site)) = (&web.site, self.site) {
-            let site = root.join(site);
-            match shows_too_much(root, functions_root, private, &site) {
-                None => web.site = Some(site),
+        for mut page in self.pages {
+            if web.site.pages.iter().any(|before| before.path == page.path) {
+                continue;
+            }
+            page.folder = root.join(page.folder);
+            match shows_too_much(root, functions_root, private, &page.folder) {
+                None => web.site.pages.push(page),
                 Some(what) => not_read.push((
                     wording!("the site's folder {what}", "网站目录{what}"; what),
                     wording!(

@@ -596,7 +596,7 @@ fn the_environment_s_operator_secret_goes_first_and_is_judged_alike() {
             root: dir.path(),
             toml: dir.path().join(settings::FILE),
             toml_required: false,
-        };
+            };
         let project = files
             .read(environment(" from-the-environment\n").unwrap())
             .unwrap();
@@ -1442,6 +1442,23 @@ fn routes(project: &Project) -> Vec<String> {
         .collect()
 }
 
+/// The pages of the site, with their folders in the project.
+fn pages(project: &Project) -> Vec<String> {
+    let pages = project.settings.web.site.pages.iter();
+    pages
+        .map(|page| {
+            let folder = page.folder.strip_prefix(&project.root).unwrap().display();
+            let spa = if page.spa { " spa" } else { "" };
+            let error = page
+                .error
+                .iter()
+                .map(|error| format!(" {error}"))
+                .collect::<String>();
+            format!("{} → {folder}{spa}{error}", page.path)
+        })
+        .collect()
+}
+
 #[test]
 fn the_web_is_read_with_its_routes_and_rules() {
     let toml = r#"
@@ -1459,6 +1476,9 @@ fn the_web_is_read_with_its_routes_and_rules() {
         path = "/"
         function = "login"
         passthrough = true
+        [[web.sites]]
+        path = "/admin/"
+        site = "admin/dist"
         [[web.redirects]]
         from = "/old/*"
         to = "/new/*"
@@ -1470,13 +1490,19 @@ fn the_web_is_read_with_its_routes_and_rules() {
         path = "*.js"
         max_age = "1d"
     "#;
-    let (dir, project) = open(&[CONFIG, LOGIN, ("dist/index.html", ""), ("yunqiao.toml", toml)]);
+    let (dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        ("dist/index.html", ""),
+        ("admin/dist/index.html", ""),
+        ("yunqiao.toml", toml),
+    ]);
     assert_eq!(routes(&project), ["/api → login auth", "/ → login passthrough"]);
     let web = &project.settings.web;
-    assert_eq!(web.site, Some(dir.path().join("dist")));
-    assert_eq!(web.rules.error.as_deref(), Some("404.html"));
-    assert_eq!(web.rules.redirects.len(), 2);
-    assert_eq!(web.rules.cache_control("/x.js"), "max-age=86400");
+    assert_eq!(pages(&project), ["/ → dist spa 404.html", "/admin → admin/dist"]);
+    assert_eq!(web.site.pages[0].folder, dir.path().join("dist"));
+    assert_eq!(web.site.redirects.len(), 2);
+    assert_eq!(web.site.cache_control("/x.js"), "max-age=86400");
     assert!(web.proxies.trust("10.1.2.3".parse().unwrap()));
     // Of all that is in it only this is of no use.
     let told = project.findings.iter();
@@ -1519,6 +1545,20 @@ fn what_is_wrong_with_the_web_is_told_with_its_mend() {
             "has auth.passwords in it",
         ),
         ("[web]\nspa = true", "there is no site"),
+        (
+            "[web]\nspa = true\n[[web.sites]]\npath = \"/a\"\nsite = \"dist\"",
+            "there is no site",
+        ),
+        ("[[web.sites]]\nsite = \"dist\"", "without `path`"),
+        ("[[web.sites]]\npath = \"/a\"", "without `site`"),
+        (
+            "[[web.sites]]\npath = \"/a\"\nsite = \"cloudfunctions/login\"",
+            "the functions' source",
+        ),
+        (
+            "[web]\nsite = \"dist\"\n[[web.sites]]\npath = \"/\"\nsite = \"dist\"",
+            "the path / twice",
+        ),
         (
             "[web]\nsite = \"dist\"\nerror = \"../x.html\"",
             "not a file of the site",
@@ -1587,7 +1627,7 @@ fn what_is_wrong_with_the_web_is_told_with_its_mend() {
     assert!(
         told.contains("did you mean `login`?")
             && told.contains("build the page")
-            && told.contains("login has the path /, so nobody ever gets to the site"),
+            && told.contains("login has the path /, so nobody ever gets to the site there"),
         "{told}"
     );
 }
@@ -1635,7 +1675,7 @@ fn a_plugin_without_use_is_the_package_of_its_name() {
         "@cloudbase/framework-plugin-database": {"inputs": {"collections": [{"collectionName": "expenses", "aclTag": "READONLY"}]}},
         "@cloudbase/framework-plugin-website": {"use": "", "inputs": {"outputPath": "dist"}}
     }}}"#;
-    let (dir, project) = open(&[CONFIG, LOGIN, ("dist/index.html", ""), ("cloudbaserc.json", rc)]);
+    let (_dir, project) = open(&[CONFIG, LOGIN, ("dist/index.html", ""), ("cloudbaserc.json", rc)]);
     assert_eq!(project.findings, []);
     assert_eq!(
         project.functions["login"].function.timeout,
@@ -1643,7 +1683,7 @@ fn a_plugin_without_use_is_the_package_of_its_name() {
     );
     assert_eq!(routes(&project), ["/in → login"]);
     assert_eq!(permissions(&project), ["expenses READONLY cloudbaserc.json"]);
-    assert_eq!(project.settings.web.site, Some(dir.path().join("dist")));
+    assert_eq!(pages(&project), ["/ → dist"]);
 }
 
 #[test]
@@ -1662,13 +1702,17 @@ fn cloudbaserc_s_paths_and_site_are_read() {
         "framework": {"plugins": {
             "f": {"use": "@cloudbase/framework-plugin-function", "inputs": {"servicePaths": {"login": "/four"}, "functions": [{"name": "login", "servicePath": "/five"}]}},
             "w": {"use": "@cloudbase/framework-plugin-website", "inputs": {"outputPath": "dist", "cloudPath": "/admin"}},
+            "x": {"use": "@cloudbase/framework-plugin-website", "inputs": {"outputPath": "dist", "cloudPath": "h5/"}},
+            "y": {"use": "@cloudbase/framework-plugin-website", "inputs": {"outputPath": "dist", "cloudPath": "/a b"}},
+            "z": {"use": "@cloudbase/framework-plugin-website", "inputs": {"outputPath": "dist", "cloudPath": "/set"}},
             "n": {"use": "@cloudbase/framework-plugin-node", "inputs": {"path": "/n"}},
             "u": {"inputs": {}},
             "d": {"use": "@cloudbase/framework-plugin-database", "inputs": {}}
         }}
     }"#;
-    let toml = "[[web.functions]]\npath = \"/one\"\nfunction = \"login\"\nauth = true";
-    let (dir, project) = open(&[
+    let toml = "[[web.functions]]\npath = \"/one\"\nfunction = \"login\"\nauth = true\n\
+        [[web.sites]]\npath = \"/set\"\nsite = \"dist\"\nspa = true";
+    let (_dir, project) = open(&[
         CONFIG,
         LOGIN,
         ("dist/index.html", ""),
@@ -1683,15 +1727,18 @@ fn cloudbaserc_s_paths_and_site_are_read() {
         "/three → login",
     ];
     assert_eq!(routes(&project), expected);
-    assert_eq!(project.settings.web.site, Some(dir.path().join("dist")));
+    assert_eq!(
+        pages(&project),
+        ["/set → dist spa", "/admin → dist", "/h5 → dist"]
+    );
     let mut told: Vec<_> = project.findings.iter().map(|finding| &*finding.what.en).collect();
     told.sort_unstable();
     assert_eq!(
         told,
         [
+            "`cloudPath` of the plugin `y`: \"/a b\" is no path of a route",
             "the plugin `n` (@cloudbase/framework-plugin-node) is not read",
             "the plugin `u` does not say which it is, and is not read",
-            "the plugin `w` puts the page below /admin, and here it is served at /",
         ]
     );
     assert!(project.functions["login"].trigger_faults.is_empty());
@@ -1704,7 +1751,7 @@ fn cloudbaserc_s_paths_and_site_are_read() {
             r#"{"hosting":{"root":"."},"functions":[{"name":"login","servicePath":"x"}]}"#,
         ),
     ]);
-    assert_eq!(project.settings.web.site, None);
+    assert_eq!(pages(&project), [""; 0]);
     let told = format!("{:?}", project.findings);
     assert!(
         told.contains("the project's own folder") && told.contains("no path of a route"),

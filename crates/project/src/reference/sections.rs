@@ -998,7 +998,7 @@ pub(crate) const WEB: Section = Section {
     header: "[web]",
     says: || {
         wording!(
-            "Functions by plain HTTP (云接入), and a built page beside them, at a port of their own. Where this says nothing, what `cloudbaserc.json` says of both holds.",
+            "Functions by plain HTTP (云接入), and built pages beside them, at a port of their own. Where this says nothing, what `cloudbaserc.json` says of both holds.",
             "用普通 HTTP 访问云函数（云接入），以及旁边的静态网站，使用单独的端口。这里没有写时，以 `cloudbaserc.json` 为准。"
         )
     },
@@ -1047,6 +1047,12 @@ pub(crate) const WEB: Section = Section {
         .or(Value("false"))
         .such_as("true")
         .beside("site = \"dist\""),
+        Key::new("sites", Tables(&WEB_SITE), || {
+            wording!(
+                "More built pages, each below a path of its own.",
+                "更多的网站，各自放在一个路径下。"
+            )
+        }),
         Key::new("redirects", Tables(&REDIRECT), || {
             wording!(
                 "Paths that lead elsewhere.",
@@ -1129,14 +1135,78 @@ auth = true
 "#,
 };
 
+/// `[[web.sites]]`.
+pub(crate) const WEB_SITE: Section = Section {
+    name: "web.sites",
+    header: "[[web.sites]]",
+    says: || {
+        wording!(
+            "A built page below a path, beside `site` or without it. Of the pages and functions to whose paths a request leads the longest wins, and of two with one path the function. The page is built for that path (`base` of Vite, `publicPath` of Vue CLI and webpack).",
+            "放在某个路径下的网站，可以与 `site` 并存，也可以单独使用。请求同时匹配多个网站和云函数的路径时，最长的优先；路径相同时云函数优先。构建时要写明这个路径（Vite 的 `base`，Vue CLI 和 webpack 的 `publicPath`）。"
+        )
+    },
+    keys: &[
+        Key::new("path", Text, || {
+            wording!(
+                "The path. Without the slash at its end it leads to the one with it.",
+                "路径。末尾没有斜杠的请求会跳转到有斜杠的地址。"
+            )
+        })
+        .or(Refused)
+        .such_as("\"/admin\"")
+        .beside("site = \"admin/dist\""),
+        Key::new("site", Path, || {
+            wording!("The folder of the built page.", "构建后的网站目录。")
+        })
+        .or(Refused)
+        .such_as("\"admin/dist\"")
+        .beside("path = \"/admin\""),
+        Key::new("index", Text, || {
+            wording!(
+                "The document that a folder shows.",
+                "目录的首页文件名。"
+            )
+        })
+        .or(Value("\"index.html\""))
+        .such_as("\"home.html\"")
+        .beside("path = \"/admin\"\nsite = \"admin/dist\""),
+        Key::new("error", Text, || {
+            wording!(
+                "The document of its folder for a path below this one at which there is nothing; it is sent with 404.",
+                "此路径下的地址不存在时显示的页面（在网站目录里），状态码是 404。"
+            )
+        })
+        .such_as("\"404.html\"")
+        .beside("path = \"/admin\"\nsite = \"admin/dist\""),
+        Key::new("spa", Boolean, || {
+            wording!(
+                "Whether the page knows its own paths: those below this one at which there is nothing show its index, with 200.",
+                "是否单页应用：此路径下不存在的地址显示它的首页，状态码是 200。"
+            )
+        })
+        .or(Value("false"))
+        .such_as("true")
+        .beside("path = \"/admin\"\nsite = \"admin/dist\""),
+    ],
+    others: None,
+    sample: r#"[web]
+site = "dist"
+
+[[web.sites]]
+path = "/admin"
+site = "admin/dist"
+spa = true
+"#,
+};
+
 /// `[[web.redirects]]`.
 pub(crate) const REDIRECT: Section = Section {
     name: "web.redirects",
     header: "[[web.redirects]]",
     says: || {
         wording!(
-            "A path of the site that leads elsewhere. Each wants `to`, and either `from` or `missing = true`.",
-            "网站的一条重定向。每条要有 `to`，以及 `from` 或 `missing = true` 之一。"
+            "A path of the site that leads elsewhere, as a browser sends it: that of a page in `[[web.sites]]` included. Each wants `to`, and either `from` or `missing = true`.",
+            "网站的一条重定向。路径是浏览器发来的完整路径，包括 `[[web.sites]]` 里的路径。每条要有 `to`，以及 `from` 或 `missing = true` 之一。"
         )
     },
     keys: &[

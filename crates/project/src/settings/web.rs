@@ -1,13 +1,10 @@
-//! `[web]`: the listener for HTTP access and the site, which paths lead to which function, and the built page beside them.
+//! `[web]`: the listener for HTTP access and the site, which paths lead to which function, and the built pages beside them.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::Path};
 
 use access::{
-    CacheRule, Network, NetworkError, PathPatternError, Proxies, Redirect, Route, RoutePath, RoutePathError,
-    SiteRules,
+    BuiltPage, CacheRule, Network, NetworkError, PathPatternError, Proxies, Redirect, Route, RoutePath,
+    RoutePathError, SiteRules,
 };
 use function::FunctionName;
 use http::StatusCode;
@@ -26,10 +23,8 @@ pub struct WebSection {
     pub listen: Option<SocketAddr>,
     /// `[[web.functions]]`, in their order.
     pub functions: Vec<Route>,
-    /// `site`: the folder of the built page, relative to `yunqiao.toml`.
-    pub site: Option<PathBuf>,
-    /// `index`, `error`, `spa`, `[[web.redirects]]`, `[[web.cache]]`.
-    pub rules: SiteRules,
+    /// `site` with `index`, `error` and `spa`, `[[web.sites]]`, `[[web.redirects]]`, `[[web.cache]]`. Folders are relative to `yunqiao.toml`.
+    pub site: SiteRules,
     /// `log`: whether `serve` prints a line for each request; otherwise only for those that failed by a fault of the server or of a
     /// function.
     pub log: bool,
@@ -41,35 +36,34 @@ impl WebSection {
     /// Whether there is anything to serve.
     #[must_use]
     pub fn serves(&self) -> bool {
-        !self.functions.is_empty() || self.site.is_some()
+        !self.functions.is_empty() || !self.site.pages.is_empty()
     }
 
-    /// Reads the table. Paths in it are relative to `dir`.
-    pub(super) fn read(entry: &Entry<'_>, dir: &Path) -> Result<Self, ProjectError> {
+    /// Reads the table. Paths in it are relative to `dir`. `lines` gets where the folder of each page stands.
+    pub(super) fn read(entry: &Entry<'_>, dir: &Path, lines: &mut Vec<usize>) -> Result<Self, ProjectError> {
         let table = entry.table()?;
         table.allow(&reference::WEB)?;
         let mut web = Self::default();
         if let Some(entry) = table.get("listen") {
             web.listen = Some(address(&entry, "127.0.0.1:8786")?);
         }
-        if let Some(entry) = table.get("site") {
-            web.site = Some(dir.join(entry.text()?));
-        }
         if let Some(entry) = table.get("log") {
             web.log = entry.boolean()?;
         }
-        web.rules = site_rules(&table)?;
-        if web.site.is_none() {
-            let of_a_site = ["index", "error", "spa", "redirects", "cache"];
-            if let Some(entry) = of_a_site.iter().find_map(|key| table.get(key)) {
-                return Err(entry.refuse(
-                    wording!("is given, and there is no site", "已写，但没有 site"),
-                    wording!(
-                        "name the folder of the built page: site = \"dist\"",
-                        "请写明构建后的网站目录：site = \"dist\""
-                    ),
-                ));
-            }
+        web.site = site_rules(&table, dir, lines)?;
+        let at_root = table.get("site").is_some();
+        let without_a_page = ["index", "error", "spa"].iter().filter(|_| !at_root);
+        let of_any_page = ["redirects", "cache"]
+            .iter()
+            .filter(|_| web.site.pages.is_empty());
+        if let Some(entry) = without_a_page.chain(of_any_page).find_map(|key| table.get(key)) {
+            return Err(entry.refuse(
+                wording!("is given, and there is no site", "已写，但没有 site"),
+                wording!(
+                    "name the folder of the built page: site = \"dist\"",
+                    "请写明构建后的网站目录：site = \"dist\""
+                ),
+            ));
         }
         if let Some(entry) = table.get("proxies") {
             for proxy in entry.texts()? {
@@ -122,8 +116,8 @@ impl WebSection {
                 },
             ));
         }
-        if let Some(site) = self.site.as_ref().filter(|site| !site.is_dir()) {
-            let site = site.display();
+        for page in self.site.pages.iter().filter(|page| !page.folder.is_dir()) {
+            let site = page.folder.display();
             findings.push(finding(
                 wording!(
                     "the folder of the site is not there: {site}",
@@ -135,7 +129,7 @@ impl WebSection {
                 ),
             ));
         }
-        for redirect in self.rules.endless() {
+        for redirect in self.site.endless() {
             let Some(from) = &redirect.from else { continue };
             let to = &redirect.to;
             findings.push(finding(
@@ -143,7 +137,7 @@ impl WebSection {
                     "the redirect from {from} to {to} leads to itself again: a browser gives up after twenty of them",
                     "从 {from} 到 {to} 的重定向又回到自己：浏览器跳转二十次后会放弃"
                 ),
-                match redirect.to == format!("/{}", self.rules.index) || redirect.to == "/" {
+                match self.site.pages.iter().any(|page| page.is_index(&redirect.to)) {
                     true => wording!(
                         "for the page of an app that knows its own paths, write spa = true in place of it",
                         "如果是单页应用，请改写 spa = true"
@@ -155,13 +149,12 @@ impl WebSection {
                 },
             ));
         }
-        let at_root = self.functions.iter().find(|route| route.path.as_str() == "/");
-        if let (Some(_), Some(route)) = (&self.site, at_root) {
-            let function = &route.function;
+        let hidden = |route: &&Route| self.site.pages.iter().any(|page| page.path == route.path);
+        for Route { path, function, .. } in self.functions.iter().filter(hidden) {
             findings.push(finding(
                 wording!(
-                    "the function {function} has the path /, so nobody ever gets to the site: every path is the function's",
-                    "云函数 {function} 的路径是 /，所有请求都由它处理，网站无法访问"
+                    "the function {function} has the path {path}, so nobody ever gets to the site there: all below it is the function's",
+                    "云函数 {function} 的路径是 {path}，其下的请求都由它处理，那里的网站无法访问"
                 ),
                 wording!(
                     "give the function a path of its own, such as /api, or leave `site` out",
@@ -241,11 +234,21 @@ fn document(entry: &Entry<'_>) -> Result<String, ProjectError> {
     }
 }
 
-fn site_rules(table: &Table<'_>) -> Result<SiteRules, ProjectError> {
-    let mut rules = SiteRules::default();
+/// The page that a table names as `site`, if it does, with what else it says of it.
+fn page(
+    table: &Table<'_>,
+    path: RoutePath,
+    dir: &Path,
+    lines: &mut Vec<usize>,
+) -> Result<Option<BuiltPage>, ProjectError> {
+    let Some(site) = table.get("site") else {
+        return Ok(None);
+    };
+    lines.push(site.line());
+    let mut page = BuiltPage::new(path, dir.join(site.text()?));
     if let Some(entry) = table.get("index") {
-        rules.index = document(&entry)?;
-        if rules.index.contains('/') {
+        page.index = document(&entry)?;
+        if page.index.contains('/') {
             return Err(entry.refuse(
                 wording!("is a path", "是路径"),
                 wording!(
@@ -256,10 +259,44 @@ fn site_rules(table: &Table<'_>) -> Result<SiteRules, ProjectError> {
         }
     }
     if let Some(entry) = table.get("error") {
-        rules.error = Some(document(&entry)?);
+        page.error = Some(document(&entry)?);
     }
     if let Some(entry) = table.get("spa") {
-        rules.spa = entry.boolean()?;
+        page.spa = entry.boolean()?;
+    }
+    Ok(Some(page))
+}
+
+/// One of `[[web.sites]]`.
+fn page_below(entry: &Entry<'_>, dir: &Path, lines: &mut Vec<usize>) -> Result<BuiltPage, ProjectError> {
+    let table = entry.table()?;
+    table.allow(&reference::WEB_SITE)?;
+    let missing = |key| {
+        entry.refuse(
+            wording!("has an entry without `{key}`", "里有一项缺少 `{key}`"),
+            wording!("give it `path` and `site`", "请写上 `path` 和 `site`"),
+        )
+    };
+    let path = table.get("path").ok_or_else(|| missing("path"))?;
+    let path: RoutePath = parsed(&path, |error: &RoutePathError| (error.what(), error.mend()))?;
+    page(&table, path, dir, lines)?.ok_or_else(|| missing("site"))
+}
+
+fn site_rules(table: &Table<'_>, dir: &Path, lines: &mut Vec<usize>) -> Result<SiteRules, ProjectError> {
+    let mut rules = SiteRules::default();
+    rules.pages.extend(page(table, RoutePath::default(), dir, lines)?);
+    if let Some(entry) = table.get("sites") {
+        for entry in entry.list("[[web.sites]] path = \"/admin\" site = \"admin/dist\"")? {
+            let page = page_below(&entry, dir, lines)?;
+            if rules.pages.iter().any(|before| before.path == page.path) {
+                let path = &page.path;
+                return Err(entry.refuse(
+                    wording!("has the path {path} twice", "里的路径 {path} 出现了两次"),
+                    wording!("give each path once", "每个路径只能写一次"),
+                ));
+            }
+            rules.pages.push(page);
+        }
     }
     if let Some(entry) = table.get("redirects") {
         for entry in entry.list("[[web.redirects]] from = \"/old/*\" to = \"/new/*\"")? {
