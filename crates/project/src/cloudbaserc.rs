@@ -23,15 +23,10 @@ use crate::{Finding, ProjectError, Triggers, files};
 pub(crate) const FILE: &str = "cloudbaserc.json";
 /// Where the tool looks for functions if nothing says otherwise.
 pub(crate) const USUAL_FUNCTIONS_ROOT: &str = "functions";
-/// The other files in which CloudBase's own tool looks for the same (its document "配置文件"). They are not read here: some are
-/// programs.
-const NOT_READ: [&str; 5] = [
-    "cloudbaserc",
-    "cloudbaserc.yaml",
-    "cloudbaserc.yml",
-    "cloudbaserc.js",
-    "cloudbase.config.js",
-];
+/// The other files in which CloudBase's own tool looks for the same (its document "配置文件"). They are not read here.
+const NOT_READ: [&str; 3] = ["cloudbaserc", "cloudbaserc.yaml", "cloudbaserc.yml"];
+/// Those of them that are programs.
+const PROGRAMS: [&str; 2] = ["cloudbaserc.js", "cloudbase.config.js"];
 /// The plugin of CloudBase Framework that deploys functions.
 const FUNCTION_PLUGIN: &str = "framework-plugin-function";
 
@@ -56,6 +51,8 @@ pub(crate) struct FunctionEntry {
     /// `dir`: its folder.
     pub(crate) dir: Option<PathBuf>,
     pub(crate) triggers: Triggers,
+    /// `type`: whether it is an HTTP function.
+    pub(crate) is_http: bool,
     /// `aclRule`: who may call it as a client. One that cannot be understood lets nobody.
     pub(crate) invoke: Option<InvokeRule>,
     /// What is not honoured and does no harm: what it is, and the mend.
@@ -128,22 +125,48 @@ pub(crate) fn package_of_plugin<'a>(name: &'a str, used: Option<&'a str>) -> &'a
     }
 }
 
+/// Whether a project of CloudBase's own tool lies in this folder, by any of the files that the tool reads.
+pub(crate) fn is_in(root: &Path) -> bool {
+    let files = [FILE].into_iter().chain(NOT_READ).chain(PROGRAMS);
+    files.into_iter().any(|name| root.join(name).is_file())
+}
+
 /// The files beside `cloudbaserc.json` that say the same to CloudBase's own tool, and are not read here.
 pub(crate) fn not_read(root: &Path) -> Vec<Finding> {
-    let there = NOT_READ
-        .into_iter()
-        .map(|name| root.join(name))
-        .filter(|path| path.is_file());
-    let told = there.map(|file| Finding {
+    let is_there = |name: &&str| root.join(name).is_file();
+    let finding = |name: &str, what, mend| Finding {
         function: None,
-        file,
-        what: wording!("it is not read", "不会读取此文件"),
-        mend: wording!(
-            "write what it says of the functions into {FILE}, or into yunqiao.toml",
-            "请把其中有关云函数的配置写进 {FILE} 或 yunqiao.toml"
-        ),
+        file: root.join(name),
+        what,
+        mend,
+    };
+    let is_beside = is_there(&FILE);
+    let programs = PROGRAMS.into_iter().filter(is_there).map(|name| {
+        let what = wording!(
+            "it is a program, and is not run: nothing of what it says counts",
+            "它是程序，这里不会运行，其中的配置都不生效"
+        );
+        let mend = match is_beside {
+            true => wording!(
+                "write what it says of functions and site into {FILE}, or into yunqiao.toml",
+                "请把其中有关云函数和网站的配置写进 {FILE} 或 yunqiao.toml"
+            ),
+            false => wording!(
+                "have it written as {FILE}, in this folder: node -p 'JSON.stringify(require(\"./{name}\"), null, 2)' > {FILE}",
+                "请在此目录里把它转成 {FILE}：node -p 'JSON.stringify(require(\"./{name}\"), null, 2)' > {FILE}"
+            ),
+        };
+        finding(name, what, mend)
     });
-    told.collect()
+    let others = NOT_READ.into_iter().filter(is_there).map(|name| {
+        let what = wording!("it is not read", "不会读取此文件");
+        let mend = wording!(
+            "write what it says of functions and site into {FILE}, or into yunqiao.toml",
+            "请把其中有关云函数和网站的配置写进 {FILE} 或 yunqiao.toml"
+        );
+        finding(name, what, mend)
+    });
+    others.chain(programs).collect()
 }
 
 impl FunctionEntry {
@@ -172,6 +195,9 @@ impl FunctionEntry {
                 .filter(|dir| !dir.is_empty())
                 .map(PathBuf::from),
             triggers: field("triggers").map(timers).unwrap_or_default(),
+            is_http: field("type")
+                .and_then(Value::as_str)
+                .is_some_and(|kind| kind.eq_ignore_ascii_case("HTTP")),
             ..Self::default()
         };
         for fault in &entry.triggers.faults {

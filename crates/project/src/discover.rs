@@ -14,7 +14,7 @@ use wording::{Wording, wording};
 use crate::{
     Finding, ProjectError, ProjectFunction, files,
     files::FileFault,
-    manifest,
+    http_function, manifest,
     permissions::{self, Permissions},
     triggers::Triggers,
 };
@@ -104,7 +104,10 @@ impl Plan {
             Ok(bytes) => plan.read_package(dir, &package, &bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match index_of(dir) {
                 Some(entry) => plan.entry = entry,
-                None if dir.join(permissions::FILE).is_file() || dir.join("index.ts").is_file() => {
+                None if dir.join(permissions::FILE).is_file()
+                    || dir.join("index.ts").is_file()
+                    || http_function::is_in(dir) =>
+                {
                     plan.problem = Some(no_entry(dir, None));
                 }
                 None => return None,
@@ -173,6 +176,16 @@ impl Plan {
         if let Some((what, mend)) = self.oddity {
             find(dir.join("package.json"), what, mend);
         }
+        let mut problem = self.problem;
+        if http_function::is_in(&dir) {
+            if problem.is_none() && http_function::exports_main(&self.entry) {
+                let (what, mend) = http_function::not_started();
+                find(dir.clone(), what, mend);
+            } else {
+                let (what, mend) = (http_function::not_run(), http_function::written_otherwise());
+                problem = Some(wording!("{what}: {mend}", "{what}：{mend}"; what, mend));
+            }
+        }
         let config = dir.join(permissions::FILE);
         let mut triggers = Triggers::default();
         let mut without_effect = Vec::new();
@@ -225,7 +238,7 @@ impl Plan {
         }
         let mut function = Function::new(name, dir, self.entry);
         function.manifest = self.manifest;
-        function.problem = self.problem;
+        function.problem = problem;
         ProjectFunction {
             function,
             permissions: permissions.names().map(str::to_owned).collect(),

@@ -14,6 +14,7 @@ mod discover;
 mod error;
 pub mod files;
 mod guess;
+mod http_function;
 mod manifest;
 mod miniprogram;
 pub mod permissions;

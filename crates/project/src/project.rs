@@ -13,7 +13,7 @@ use crate::{
     Finding, ProjectError, ProjectFunction, ProjectSettings,
     client_permissions::ForeignPermissions,
     cloudbaserc::{self, Cloudbaserc},
-    did_you_mean, discover, files, guess,
+    did_you_mean, discover, files, guess, http_function,
     miniprogram::{self, MiniProgram},
     settings::{self, Environment, FunctionSettings},
     table::nearest,
@@ -109,7 +109,7 @@ impl Files<'_> {
         let is_described = toml_bytes.is_some() || miniprogram.is_some();
         let may_be_one = !is_described && !guess::is_inside_of_another(self.root);
         let bare = may_be_one.then(|| guess::mini_program(self.root)).flatten();
-        let is_of_cloudbase = may_be_one && cloudbaserc_path.is_file();
+        let is_of_cloudbase = may_be_one && cloudbaserc::is_in(self.root);
         if !is_described && bare.is_none() && !is_of_cloudbase {
             let looked_for = vec![miniprogram::FILE, settings::FILE];
             return Err(ProjectError::NotAProject {
@@ -268,6 +268,15 @@ impl Files<'_> {
         if let Some((appid, line)) = appid
             .as_ref()
             .and_then(|appid| toml.app_lines.get_key_value(appid))
+            // Where its `scf_bootstrap` is there, that was told.
+            if fallback.is_http && !http_function::is_in(&listed.function.dir) {
+                findings.push(Finding {
+                    function: Some(name.clone()),
+                    file: cloudbaserc_path.clone(),
+                    what: http_function::not_run(),
+                    mend: http_function::written_otherwise(),
+                });
+            }
         {
             faults.push(ProjectError::Setting {
                 path: self.toml.clone(),

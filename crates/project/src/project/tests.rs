@@ -216,7 +216,8 @@ fn cloudbaserc_s_functions_may_lie_elsewhere_and_have_timers() {
     assert_eq!(
         told,
         [
-            "it is not read — write what it says of the functions into cloudbaserc.json, or into yunqiao.toml",
+            "it is a program, and is not run: nothing of what it says counts — write what it says of functions and site into \
+             cloudbaserc.json, or into yunqiao.toml",
             "it lists the function gone, which has no folder with anything to run — add the folder, say where it is as `dir`, \
              or remove the entry",
             "it lists the function logn, which has no folder with anything to run — did you mean `login`?",
@@ -1440,6 +1441,97 @@ fn routes(project: &Project) -> Vec<String> {
             format!("{} → {}{auth}{passthrough}", route.path, route.function)
         })
         .collect()
+}
+
+/// A web server of a function's own is not started; what exports `main` as well is called by that.
+#[test]
+fn http_functions_are_told_and_not_loaded() {
+    let server = "const server = require('http').createServer();\nserver.listen(9000)\n";
+    let both = format!("exports.main = async () => 1\nif (require.main === module) {{\n{server}}}\n");
+    let module = format!("export async function main() {{}}\n{server}");
+    let rc = r#"{"functions":[{"name":"login","type":"HTTP"},{"name":"web","type":"HTTP"},{"name":"py","type":"HTTP","runtime":"Python3.9"}]}"#;
+    let (_dir, project) = open(&[
+        CONFIG,
+        LOGIN,
+        ("cloudfunctions/web/index.js", server),
+        ("cloudfunctions/web/scf_bootstrap", "#!/bin/bash\nnode index.js\n"),
+        ("cloudfunctions/py/main.py", ""),
+        (
+            "cloudfunctions/py/scf_bootstrap",
+            "#!/bin/bash\npython3 main.py\n",
+        ),
+        ("cloudfunctions/both/index.js", &both),
+        ("cloudfunctions/both/scf_bootstrap", ""),
+        ("cloudfunctions/module/index.mjs", &module),
+        ("cloudfunctions/module/scf_bootstrap", ""),
+        ("cloudbaserc.json", rc),
+    ]);
+    let problem = |name: &str| {
+        project.functions[name]
+            .function
+            .problem
+            .as_ref()
+            .map(|why| why.en.as_str())
+    };
+    for name in ["web", "py"] {
+        let why = problem(name).unwrap();
+        assert!(
+            why.contains("HTTP function") && why.contains("serverless(app)"),
+            "{name}: {why}"
+        );
+    }
+    assert_eq!(
+        (problem("both"), problem("module"), problem("login")),
+        (None, None, None)
+    );
+    let mut told: Vec<_> = project.findings.iter().collect();
+    told.sort_by_key(|finding| &finding.function);
+    let told: Vec<_> = told
+        .iter()
+        .map(|finding| format!("{} {}", finding.function.as_ref().unwrap(), finding.what.en))
+        .collect();
+    let not_run = "scf_bootstrap is not run: here the function is called by its `main`";
+    assert_eq!(
+        told,
+        [
+            format!("both {not_run}"),
+            "login it is an HTTP function, whose own web server on port 9000 is not started here".to_owned(),
+            format!("module {not_run}"),
+        ]
+    );
+}
+
+/// The project runs with what there is beside it, and its author is told how to have the file read.
+#[test]
+fn a_cloudbaserc_that_is_a_program_is_told() {
+    let program = ("cloudbaserc.js", "module.exports = { envId: 'prod-1' }");
+    let (_dir, project) = open(&[program, ("functions/login/index.js", LOGIN.1)]);
+    assert!(project.functions.contains_key("login"));
+    let told = |project: &Project| -> Vec<String> {
+        let findings = project.findings.iter();
+        let of_it = findings.filter(|finding| finding.file.ends_with(program.0));
+        of_it.map(ToString::to_string).collect()
+    };
+    let [told_alone] = &told(&project)[..] else {
+        panic!("{:?}", project.findings)
+    };
+    assert!(
+        told_alone.contains("it is a program")
+            && told_alone.contains(
+                r#"node -p 'JSON.stringify(require("./cloudbaserc.js"), null, 2)' > cloudbaserc.json"#
+            ),
+        "{told_alone}"
+    );
+    // What is there already is not written over.
+    let (_dir, project) = open(&[CONFIG, LOGIN, program, ("cloudbaserc.json", "{}")]);
+    let [told_beside] = &told(&project)[..] else {
+        panic!("{:?}", project.findings)
+    };
+    assert!(
+        told_beside.contains("it is a program")
+            && told_beside.contains("into cloudbaserc.json, or into yunqiao.toml"),
+        "{told_beside}"
+    );
 }
 
 /// The pages of the site, with their folders in the project.
