@@ -1,6 +1,13 @@
 //! `yunqiao files`: what lies in storage, in and out, with a server that runs and without, and from one place to another.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::Path,
+    process::{Child, ChildStdin, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -349,4 +356,110 @@ async fn files_move_between_a_folder_and_a_bucket() {
     );
     let (good, _, said) = files(other.path(), |_| {}, &["cp", "--from", "nowhere"]);
     assert!(!good && said.contains("nowhere"), "{said}");
+}
+
+/// A command that has the files open until its standard input ends.
+fn holding(project: &Path) -> (Child, ChildStdin) {
+    let mut command = yunqiao();
+    command
+        .args(["files", "put", "-", "held.txt"])
+        .current_dir(project);
+    let mut holder = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = holder.stdin.take().unwrap();
+    input.write_all(b"held").unwrap();
+    let index = project.join(".yunqiao/files/index.redb");
+    while !File::open(&index).is_ok_and(|index| index.try_lock().is_err()) {
+        assert!(holder.try_wait().unwrap().is_none());
+        thread::sleep(Duration::from_millis(20));
+    }
+    (holder, input)
+}
+
+/// Without a server each waits for the one before it, and what one has done the next one finds; beside a server nobody waits.
+#[tokio::test]
+async fn commands_at_once_lose_nothing() {
+    let project = project();
+    let begin = |args: &[&str]| {
+        let mut command = yunqiao();
+        command.arg("files").args(args).current_dir(project.path());
+        command.stdout(Stdio::null()).spawn().unwrap()
+    };
+    let mut dev = None;
+    for round in 0..2 {
+        let folders: Vec<String> = (0..4).map(|number| format!("{round}-{number}")).collect();
+        let mut commands: Vec<_> = folders.iter().map(|to| begin(&["put", "photos", to])).collect();
+        if round == 1 {
+            commands.extend(["0-0/", "0-1/"].map(|gone| begin(&["rm", "-r", gone])));
+        }
+        for command in &mut commands {
+            assert!(command.wait().unwrap().success());
+        }
+        let listed = good(project.path(), &["ls", "-r", "/"]);
+        let expected = [4 * 4, 6 * 4][round];
+        assert_eq!(listed.lines().count(), expected, "{listed}");
+        dev = dev.or_else(|| Some(Dev::start(project.path())));
+    }
+}
+
+#[test]
+fn who_has_the_files_for_long_is_not_waited_for_for_ever() {
+    let project = project();
+    let (mut holder, input) = holding(project.path());
+    let (good, _, said) = files(project.path(), |_| {}, &["ls"]);
+    assert!(
+        !good && said.contains("is open in another process: wait for that one"),
+        "{said}"
+    );
+    drop(input);
+    assert!(holder.wait().unwrap().success());
+}
+
+/// Otherwise `dev` would keep files in a place that goes with it.
+#[tokio::test]
+async fn a_dev_waits_for_a_command_that_is_about_to_end() {
+    let project = project();
+    let (mut holder, input) = holding(project.path());
+    let ended = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(1));
+        drop(input);
+        holder.wait().unwrap()
+    });
+    let dev = Dev::start(project.path());
+    assert!(ended.join().unwrap().success());
+    let printed = dev.server.printed();
+    assert!(!printed.contains("open in another process"), "{printed}");
+    assert_eq!(good(project.path(), &["get", "held.txt", "-"]), "held");
+}
+
+/// What is wrong elsewhere keeps nobody from the files, with a server and without; what is wrong with them is told with its line.
+#[tokio::test]
+async fn faults_of_other_settings_keep_nobody_from_the_files() {
+    let project = project();
+    good(project.path(), &["put", "photos/a.txt"]);
+    let dev = Dev::start(project.path());
+    let ls = || files(project.path(), |_| {}, &["ls"]);
+    project.write(
+        "yunqiao.toml",
+        "functions = \"gone\"\n[functions.none]\ntimeout = 1\n",
+    );
+    let (listed, _, said) = ls();
+    assert!(!listed && said.contains("TOML"), "{said}");
+    project.write("yunqiao.toml", "[web]\nspa = 1\n[functions.none]\ntimeout = 1\n");
+    for with_a_server in [true, false] {
+        let (listed, out, said) = ls();
+        assert!(listed && out.contains("a.txt"), "{with_a_server}: {out}{said}");
+        assert!(said.contains("line 2: `web.spa`"), "{said}");
+        let (output, _, said) = run(yunqiao().args(["db", "ls"]).current_dir(project.path()));
+        assert!(output.status.success(), "{with_a_server}: {said}");
+        if with_a_server {
+            dev.server.interrupt();
+        }
+    }
+    project.write("yunqiao.toml", "[web]\nspa = 1\n[storage]\nfolder = 1\n");
+    let (listed, _, said) = ls();
+    assert!(!listed && said.contains("yunqiao.toml:4: `storage.folder`"), "{said}");
 }

@@ -26,7 +26,7 @@ use wording::{Wording, shell_word, wording};
 use crate::{
     folder::{self, Folder},
     lang::{self, say, t},
-    print,
+    patience, print, run_file,
 };
 
 /// The file's name.
@@ -82,7 +82,7 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
     let settings = &project.settings.database;
     let held: Arc<dyn Database> = match &settings.url {
         Some(url) if keeping != Keeping::InMemory => server(url).await?,
-        _ => Arc::new(embedded(project, keeping)?),
+        _ => Arc::new(embedded(project, keeping).await?),
     };
     let database = held.as_ref();
     let unmade = furnish(database, settings).await?;
@@ -123,11 +123,14 @@ fn makers(project: &Project) -> Arc<MakesCollections> {
     })
 }
 
-fn embedded(project: &Project, keeping: Keeping) -> anyhow::Result<Embedded> {
+async fn embedded(project: &Project, keeping: Keeping) -> anyhow::Result<Embedded> {
     let Some(path) = path(project, keeping)? else {
         return Ok(Embedded::in_memory(Options::default())?);
     };
-    match Embedded::open(path, Options::default()) {
+    let open = || Embedded::open(path.clone(), Options::default());
+    // A command that has it is done in a moment, unlike another `dev`; what came to another place meanwhile would be lost.
+    let is_command = |error: &FileError| error.is_in_use() && run_file::running(&project.root).is_none();
+    match patience::opened(is_command, open).await {
         Err(FileError::InUse { place, .. }) if keeping == Keeping::InProject => {
             print::warning(
                 say!(

@@ -14,10 +14,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use blobs::{Blob, Blobs, Folder, FolderOptions, ListBounds, ListEntry, NewBlob};
+use blobs::{Blob, BlobError, Blobs, Folder, FolderOptions, ListBounds, ListEntry, NewBlob};
 use files::{CloudPath, FileId, Storage};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use project::Project;
+use project::{Project, Scope};
 use serde_json::{Value, json};
 
 use self::remote::Remote;
@@ -27,7 +27,7 @@ use crate::{
     escape,
     lang::{self, say, t},
     operator::{self, Way},
-    print, stack, storage, terminal,
+    paths, patience, print, stack, storage, terminal,
     unfinished::UnfinishedFile,
 };
 
@@ -83,17 +83,21 @@ pub(crate) struct Reach {
 impl Reach {
     /// Goes to the files, and makes a place for them where there is none yet.
     async fn open(place: &args::Place) -> anyhow::Result<Self> {
-        let (project, keeping) = operator::project(place)?;
-        let names = names(&project, keeping);
-        let blobs = Self::blobs(&project, keeping).await?;
+        let (project, keeping) = operator::data_of(place)?;
+        Self::of(&project, keeping).await
+    }
+
+    async fn of(project: &Project, keeping: Keeping) -> anyhow::Result<Self> {
+        let names = names(project, keeping);
+        let blobs = Self::blobs(project, keeping).await?;
         Ok(Self { blobs, names })
     }
 
     pub(crate) async fn blobs(project: &Project, keeping: Keeping) -> anyhow::Result<Arc<dyn Blobs>> {
-        let alone = storage::alone(project, keeping);
+        let alone = async || storage::alone(project, keeping).await;
         // A bucket can be shared; a folder has one owner.
         if project.settings.storage.s3.is_some() {
-            return alone.await;
+            return alone().await;
         }
         Ok(
             match operator::way(project, keeping, remote::FILES, alone).await? {
@@ -105,13 +109,13 @@ impl Reach {
 
     /// Goes to the files; `None` where there are none yet.
     async fn existing(place: &args::Place) -> anyhow::Result<Option<Self>> {
-        let (project, keeping) = operator::project(place)?;
+        let (project, keeping) = operator::data_of(place)?;
         let runs = keeping == Keeping::InProject
             && operator::running(&project, keeping, remote::FILES)
                 .await?
                 .is_some();
         match runs || storage::is_there(&project, keeping) {
-            true => Self::open(place).await.map(Some),
+            true => Self::of(&project, keeping).await.map(Some),
             false => Ok(None),
         }
     }
@@ -814,7 +818,7 @@ async fn remove(
 async fn elsewhere(from: &Path) -> anyhow::Result<Arc<dyn Blobs>> {
     let shown = from.display();
     if from.is_file() {
-        let project = Project::from_config(from)?;
+        let project = Project::from_config_in(from, Scope::Data)?;
         if !storage::is_there(&project, Keeping::BesideStore) {
             bail!(say!(
                 "there are no files yet in the place that {shown} names",
@@ -824,9 +828,10 @@ async fn elsewhere(from: &Path) -> anyhow::Result<Arc<dyn Blobs>> {
         return Reach::blobs(&project, Keeping::BesideStore).await;
     }
     if Folder::is_at(from) {
-        return Ok(Arc::new(Folder::open(from, FolderOptions::default())?));
+        let open = || Folder::open(from, FolderOptions::default());
+        return Ok(Arc::new(patience::opened(BlobError::is_in_use, open).await?));
     }
-    let project = crate::paths::project(from).with_context(|| {
+    let project = paths::project_in(from, Scope::Data).with_context(|| {
         say!(
             "{shown} is neither a folder of files, nor a project, nor a yunqiao.toml",
             "{shown} 既不是文件目录，也不是项目或 yunqiao.toml"

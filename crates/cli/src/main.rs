@@ -36,6 +36,7 @@ mod logs;
 mod operator;
 mod past;
 mod paths;
+mod patience;
 mod print;
 mod progress;
 mod push;

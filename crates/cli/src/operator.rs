@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use blobs::BlobError;
 use database::FileError;
-use project::Project;
+use project::{Project, Scope};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
@@ -11,11 +11,12 @@ use crate::{
     args,
     client::client,
     data::Keeping,
-    lang::{say, t},
+    lang::{self, say, t},
     paths,
-    print::Coded,
+    patience::Patience,
+    print::{self, Coded},
     run_file::{self, Running},
-    serve,
+    serve, terminal,
 };
 
 /// An operator's listener.
@@ -32,6 +33,21 @@ pub(crate) fn project(place: &args::Place) -> anyhow::Result<(Project, Keeping)>
         Some(config) => (Project::from_config(config)?, Keeping::BesideStore),
         None => (paths::project(&place.dir)?, Keeping::InProject),
     })
+}
+
+/// The same for a command that looks at its data alone: what is wrong with other parts of the settings keeps nobody from that.
+pub(crate) fn data_of(place: &args::Place) -> anyhow::Result<(Project, Keeping)> {
+    let (project, keeping) = match &place.config {
+        Some(config) => (
+            Project::from_config_in(config, Scope::Data)?,
+            Keeping::BesideStore,
+        ),
+        None => (paths::project_in(&place.dir, Scope::Data)?, Keeping::InProject),
+    };
+    for fault in &project.findings {
+        print::warning(lang::of(&fault.wording()), lang::of(&fault.mend));
+    }
+    Ok((project, keeping))
 }
 
 /// The listener of the project's server, where one runs that answers at `path`.
@@ -73,30 +89,53 @@ pub(crate) async fn way<T>(
     project: &Project,
     keeping: Keeping,
     path: &str,
-    alone: impl Future<Output = anyhow::Result<T>>,
+    alone: impl AsyncFn() -> anyhow::Result<T>,
 ) -> anyhow::Result<Way<T>> {
-    // A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever listens where it would is shown no secret before the
-    // file has proved that somebody has it.
-    if keeping == Keeping::InProject
-        && let Some(operator) = running(project, keeping, path).await?
-    {
-        return Ok(Way::There(operator));
+    let found = found_way(project, keeping, path, alone).await;
+    terminal::wait_for(None);
+    found
+}
+
+/// The same, which leaves on the terminal what it has waited for.
+async fn found_way<T>(
+    project: &Project,
+    keeping: Keeping,
+    path: &str,
+    alone: impl AsyncFn() -> anyhow::Result<T>,
+) -> anyhow::Result<Way<T>> {
+    let patience = Patience::new();
+    loop {
+        // A `dev` says itself that it runs. Of a `serve` nobody knows, and whatever listens where it would is shown no secret before the
+        // file has proved that somebody has it.
+        if keeping == Keeping::InProject
+            && let Some(operator) = running(project, keeping, path).await?
+        {
+            return Ok(Way::There(operator));
+        }
+        let error = match alone().await {
+            Ok(opened) => return Ok(Way::Here(opened)),
+            Err(error) => error,
+        };
+        let Some(place) = file_in_use(&error) else {
+            return Err(error);
+        };
+        if let Some(operator) = running(project, keeping, path).await? {
+            return Ok(Way::There(operator));
+        }
+        // Another command, or a server that is about to say that it runs.
+        terminal::wait_for(Some(say!(
+            "waiting for the process that has {place} open",
+            "等待占用 {place} 的进程"
+        )));
+        if patience.lasts().await {
+            continue;
+        }
+        let mend = end_that_one(project);
+        bail!(say!(
+            "{place} is open in another process: {mend}",
+            "{place} 已被另一个进程打开：{mend}"
+        ));
     }
-    let error = match alone.await {
-        Ok(opened) => return Ok(Way::Here(opened)),
-        Err(error) => error,
-    };
-    let Some(place) = file_in_use(&error) else {
-        return Err(error);
-    };
-    if let Some(operator) = running(project, keeping, path).await? {
-        return Ok(Way::There(operator));
-    }
-    let mend = end_that_one(project);
-    bail!(say!(
-        "{place} is open in another process: {mend}",
-        "{place} 已被另一个进程打开：{mend}"
-    ));
 }
 
 /// The file that another process has open, where something failed by that.
@@ -114,10 +153,10 @@ fn file_in_use(error: &anyhow::Error) -> Option<&str> {
 /// The mend where another process has what a command wants to open.
 fn end_that_one(project: &Project) -> &'static str {
     match project.settings.operator.secret {
-        Some(_) => t("end that one first", "请先结束那个进程"),
+        Some(_) => t("wait for that one, or end it first", "请等它结束，或先终止它"),
         None => t(
-            "end that one first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener",
-            "请先结束那个进程；或在 yunqiao.toml 里给 [operator] 写上 secret_file，命令就会改走运维入口",
+            "wait for that one, or end it first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener",
+            "请等它结束，或先终止它；或在 yunqiao.toml 里给 [operator] 写上 secret_file，命令就会改走运维入口",
         ),
     }
 }

@@ -7,26 +7,28 @@ use std::{
 };
 
 use anyhow::Context;
-use project::{Project, ProjectError};
+use project::{Project, ProjectError, Scope};
 
 use crate::{lang::say, simulated};
 
 /// The project in `dir`. From within a project's folder, where `dir` is left out, its own.
 pub(crate) fn project(dir: &Path) -> Result<Project, ProjectError> {
-    let project = find_project(dir)?;
+    let project = project_in(dir, Scope::Whole)?;
     simulated::check(&project, &project.root.join("yunqiao.toml"))?;
     Ok(project)
 }
 
-fn find_project(dir: &Path) -> Result<Project, ProjectError> {
-    let opened = Project::open(dir);
+/// The same, of so much of it; what is declared of the simulated WeChat is not looked at.
+pub(crate) fn project_in(dir: &Path, scope: Scope) -> Result<Project, ProjectError> {
+    let open = |dir: &Path| Project::open_in(dir, scope);
+    let opened = open(dir);
     let Err(ProjectError::NotAProject { .. }) = &opened else {
         return opened;
     };
     let here = (dir == Path::new(".")).then(|| env::current_dir().ok()).flatten();
     let above = here.iter().flat_map(|here| here.ancestors().skip(1));
     let found = above
-        .map(Project::open)
+        .map(open)
         .find(|found| !matches!(found, Err(ProjectError::NotAProject { .. })));
     found.unwrap_or(opened)
 }

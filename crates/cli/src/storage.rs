@@ -18,7 +18,7 @@ use crate::{
     data::Keeping,
     folder,
     lang::{say, t},
-    print,
+    patience, print, run_file,
 };
 
 /// The folder's name.
@@ -49,7 +49,7 @@ pub(crate) async fn open(
             ));
             blobs
         }
-        _ => Arc::new(folder(project, keeping)?),
+        _ => Arc::new(folder(project, keeping).await?),
     };
     tokio::spawn(sweep(Arc::downgrade(&blobs)));
     // Data that was taken out of another environment has that one's file ids in it.
@@ -70,14 +70,17 @@ pub(crate) async fn open(
     })
 }
 
-fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Folder> {
+async fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Folder> {
     let options = FolderOptions {
         quota: project.settings.storage.quota,
     };
     let Some(root) = path(project, keeping)? else {
         return Ok(Folder::temporary(options)?);
     };
-    match Folder::open(&root, options.clone()) {
+    let open = || Folder::open(&root, options.clone());
+    // A command that has it is done in a moment, unlike another `dev`; what came to another place meanwhile would be lost.
+    let is_command = |error: &BlobError| error.is_in_use() && run_file::running(&project.root).is_none();
+    match patience::opened(is_command, open).await {
         Err(error) if keeping == Keeping::InProject && error.is_in_use() => {
             let root = root.display();
             print::warning(

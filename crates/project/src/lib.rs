@@ -30,7 +30,7 @@ use wording::{Wording, wording};
 pub use client_permissions::PermissionSource;
 pub use cron::{BadCron, Cron};
 pub use error::{Finding, ProjectError};
-pub use project::{DEFAULT_ENV_ID, Project};
+pub use project::{DEFAULT_ENV_ID, Project, Scope};
 pub use project_function::ProjectFunction;
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{

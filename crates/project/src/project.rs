@@ -47,6 +47,42 @@ pub struct Project {
     pub findings: Vec<Finding>,
 }
 
+/// How much of a project is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of it.
+    Whole,
+    /// Where its data is kept, and by which listener a running server hands it out: for commands that look at nothing else. Functions are
+    /// left out, and what is wrong with other parts of `yunqiao.toml` is a finding, the only kind that there is then.
+    Data,
+}
+
+/// The parts of `yunqiao.toml` that have nothing to do with where data is kept. A key that nobody knows may be meant for one that has.
+const OTHER_PARTS: [&str; 15] = [
+    "secret_file",
+    "functions",
+    "listen",
+    "wechat",
+    "login",
+    "open_data",
+    "permissions",
+    "cors",
+    "auth",
+    "apps",
+    "web",
+    "push",
+    "sim",
+    "timers",
+    "keys",
+];
+
+impl Scope {
+    /// Whether a part of `yunqiao.toml`, by its key at the top, is not of it.
+    pub(crate) fn leaves_out(self, part: &str) -> bool {
+        self == Self::Data && OTHER_PARTS.contains(&part)
+    }
+}
+
 impl Project {
     /// Opens the project in the folder `dir`: its `project.config.json`, `cloudbaserc.json` and `yunqiao.toml`, of
     /// which one must be there, or else the `app.json` of a Mini Program. The AppSecret is taken from `YUNQIAO_APPSECRET` if that is set, and
@@ -55,10 +91,19 @@ impl Project {
     /// # Errors
     /// No project there, a file that cannot be read or understood, or a setting or variable that cannot be.
     pub fn open(dir: &Path) -> Result<Self, ProjectError> {
+        Self::open_in(dir, Scope::Whole)
+    }
+
+    /// The same, of so much of the project.
+    ///
+    /// # Errors
+    /// As [`Project::open`], as far as that is concerned.
+    pub fn open_in(dir: &Path, scope: Scope) -> Result<Self, ProjectError> {
         Files {
             root: dir,
             toml: dir.join(settings::FILE),
             toml_required: false,
+            scope,
         }
         .read(Environment::of_process()?)
     }
@@ -69,6 +114,14 @@ impl Project {
     /// # Errors
     /// As [`Project::open`]; also when the file is not there.
     pub fn from_config(path: &Path) -> Result<Self, ProjectError> {
+        Self::from_config_in(path, Scope::Whole)
+    }
+
+    /// The same, of so much of the project.
+    ///
+    /// # Errors
+    /// As [`Project::from_config`], as far as that is concerned.
+    pub fn from_config_in(path: &Path, scope: Scope) -> Result<Self, ProjectError> {
         // `yunqiao.toml` alone has an empty parent, which no operating system takes for a folder.
         let root = path
             .parent()
@@ -78,6 +131,7 @@ impl Project {
             root,
             toml: path.to_owned(),
             toml_required: true,
+            scope,
         }
         .read(Environment::of_process()?)
     }
@@ -88,6 +142,7 @@ struct Files<'a> {
     root: &'a Path,
     toml: PathBuf,
     toml_required: bool,
+    scope: Scope,
 }
 
 impl Files<'_> {
@@ -128,7 +183,7 @@ impl Files<'_> {
             None => Ok(Cloudbaserc::default()),
         };
         let toml = match &toml_bytes {
-            Some(bytes) => settings::File::parse(&self.toml, bytes, environment),
+            Some(bytes) => settings::File::parse(&self.toml, bytes, environment, self.scope),
             None => Ok(settings::File::absent(environment)),
         };
         // Whoever mends one file should not have to come back for the next.
@@ -143,6 +198,32 @@ impl Files<'_> {
                 return Err(ProjectError::of(faults));
             }
         };
+
+        let mut project = Project {
+            root: self.root.to_owned(),
+            miniprogram_root: match &miniprogram.pages_root {
+                Some(folder) => files::tidy(&self.root.join(folder)),
+                None => self.root.to_owned(),
+            },
+            appid: toml.appid.take().or_else(|| miniprogram.appid.clone()),
+            env_id: toml
+                .env_id
+                .take()
+                .or_else(|| cloudbaserc.env_id.take())
+                .unwrap_or_else(|| DEFAULT_ENV_ID.to_owned()),
+            functions_root: None,
+            functions: BTreeMap::new(),
+            settings: ProjectSettings::default(),
+            findings: Vec::new(),
+        };
+        let permissions = ForeignPermissions::read(self.root)?;
+        if self.scope == Scope::Data {
+            // What other files say of collections is of its settings, and what is odd there is not told here.
+            drop(permissions.add_to(&mut toml.settings.database));
+            project.settings = toml.settings;
+            project.findings = toml.passed_over;
+            return Ok(project);
+        }
 
         let mut findings = std::mem::take(&mut toml.findings);
         if is_bare {
@@ -185,6 +266,15 @@ impl Files<'_> {
                     file: cloudbaserc_path.clone(),
                     what: wording!("function {name}: {what}", "云函数 {name}：{what}"; what),
                     mend: mend.clone(),
+                });
+            }
+            // Where its `scf_bootstrap` is there, that was told.
+            if fallback.is_http && !http_function::is_in(&listed.function.dir) {
+                findings.push(Finding {
+                    function: Some(name.clone()),
+                    file: cloudbaserc_path.clone(),
+                    what: http_function::not_run(),
+                    mend: http_function::written_otherwise(),
                 });
             }
             if let Some(rule) = configured.invoke.clone().or_else(|| fallback.invoke.clone()) {
@@ -234,7 +324,7 @@ impl Files<'_> {
             }
         }));
 
-        findings.extend(ForeignPermissions::read(self.root)?.add_to(&mut toml.settings.database));
+        findings.extend(permissions.add_to(&mut toml.settings.database));
         findings.extend(toml.settings.push.findings(&self.toml, functions.keys()));
         let web = &mut toml.settings.web;
         for (page, line) in web.site.pages.iter().zip(&toml.site_lines) {
@@ -264,20 +354,8 @@ impl Files<'_> {
         ));
         findings.extend(web.findings(web_said_by, functions.keys()));
 
-        let appid = toml.appid.or(miniprogram.appid);
-        if let Some((appid, line)) = appid
-            .as_ref()
-            .and_then(|appid| toml.app_lines.get_key_value(appid))
-            // Where its `scf_bootstrap` is there, that was told.
-            if fallback.is_http && !http_function::is_in(&listed.function.dir) {
-                findings.push(Finding {
-                    function: Some(name.clone()),
-                    file: cloudbaserc_path.clone(),
-                    what: http_function::not_run(),
-                    mend: http_function::written_otherwise(),
-                });
-            }
-        {
+        let own = project.appid.as_ref();
+        if let Some((appid, line)) = own.and_then(|appid| toml.app_lines.get_key_value(appid)) {
             faults.push(ProjectError::Setting {
                 path: self.toml.clone(),
                 line: *line,
@@ -295,20 +373,11 @@ impl Files<'_> {
             return Err(ProjectError::of(faults));
         }
         Ok(Project {
-            root: self.root.to_owned(),
-            miniprogram_root: match &miniprogram.pages_root {
-                Some(folder) => files::tidy(&self.root.join(folder)),
-                None => self.root.to_owned(),
-            },
-            appid,
-            env_id: toml
-                .env_id
-                .or(cloudbaserc.env_id)
-                .unwrap_or_else(|| DEFAULT_ENV_ID.to_owned()),
             functions_root,
             functions,
             settings: toml.settings,
             findings,
+            ..project
         })
     }
 

@@ -29,7 +29,7 @@ use crate::{
     Finding, ProjectError, Secret,
     cloudbaserc::{form_of_variable_names, is_variable_name},
     files,
-    project::PrivatePath,
+    project::{PrivatePath, Scope},
     reference,
     table::{self, Entry, Source, Table},
 };
@@ -330,6 +330,8 @@ pub(crate) struct File {
     pub(crate) private: Vec<PrivatePath>,
     pub(crate) settings: ProjectSettings,
     pub(crate) findings: Vec<Finding>,
+    /// What is wrong with parts that were not to be read.
+    pub(crate) passed_over: Vec<Finding>,
 }
 
 /// `[functions.NAME]`: what it gives goes before `cloudbaserc.json`.
@@ -360,7 +362,12 @@ impl File {
     ///
     /// # Errors
     /// Everything that is wrong with it: what was refused is taken out, and the rest read again, until nothing is.
-    pub(crate) fn parse(path: &Path, bytes: &[u8], environment: Environment) -> Result<Self, ProjectError> {
+    pub(crate) fn parse(
+        path: &Path,
+        bytes: &[u8],
+        environment: Environment,
+        scope: Scope,
+    ) -> Result<Self, ProjectError> {
         let text = files::text(bytes).map_err(|fault| ProjectError::Setting {
             path: path.to_owned(),
             line: fault.line,
@@ -379,9 +386,12 @@ impl File {
         })?;
         let mut tree = tree.into_inner();
         let (mut faults, mut removed) = (Vec::new(), Vec::<Vec<String>>::new());
+        let mut passed_over = Vec::new();
         loop {
             match Self::read(&source, &tree, environment.clone()) {
-                Ok(file) if faults.is_empty() => return Ok(file),
+                Ok(file) if faults.is_empty() => {
+                    return Ok(Self { passed_over, ..file });
+                }
                 Ok(_) => break,
                 Err(fault) => {
                     let refused = source
@@ -391,8 +401,27 @@ impl File {
                     // A table that is refused after something of it was taken out may lack just that.
                     let follows =
                         |place: &Vec<String>| removed.iter().any(|removed| removed.starts_with(place));
-                    if !place.as_ref().is_some_and(follows) {
-                        faults.push(fault);
+                    let is_other =
+                        |place: &Vec<String>| place.first().is_some_and(|part| scope.leaves_out(part));
+                    match (place.as_ref(), fault) {
+                        (Some(place), _) if follows(place) => {}
+                        (
+                            Some(place),
+                            ProjectError::Setting {
+                                path,
+                                line,
+                                what,
+                                mend,
+                            },
+                        ) if is_other(place) => {
+                            passed_over.push(Finding {
+                                function: None,
+                                file: path,
+                                what: wording!("line {line}: {what}", "第 {line} 行：{what}"; what),
+                                mend,
+                            });
+                        }
+                        (_, fault) => faults.push(fault),
                     }
                     match place {
                         Some(place) => removed.push(place),

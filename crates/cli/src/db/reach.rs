@@ -56,7 +56,7 @@ impl std::error::Error for Failed {}
 impl Reach {
     /// Goes to the database to write to it, and makes it where there is none yet, with the indexes of `yunqiao.toml`.
     pub(crate) async fn open(place: &args::Place) -> anyhow::Result<(Self, UnmadeIndexes)> {
-        let (project, keeping) = operator::project(place)?;
+        let (project, keeping) = operator::data_of(place)?;
         let (reach, indexes) = Self::go(&project, keeping, true).await?;
         Ok((reach, UnmadeIndexes { project, indexes }))
     }
@@ -72,7 +72,7 @@ impl Reach {
         keeping: Keeping,
         for_writing: bool,
     ) -> anyhow::Result<(Self, Vec<UnmadeIndex>)> {
-        let alone = data::alone(project, keeping, for_writing);
+        let alone = async || data::alone(project, keeping, for_writing).await;
         Ok(match operator::way(project, keeping, DATABASE, alone).await? {
             Way::Here((database, unmade)) => (Self::Here(database), unmade),
             Way::There(operator) => (Self::There(DatabaseDoors(operator)), Vec::new()),
@@ -81,7 +81,7 @@ impl Reach {
 
     /// Goes to the database; `None` where there is none yet.
     pub(crate) async fn existing(place: &args::Place) -> anyhow::Result<Option<Self>> {
-        let (project, keeping) = operator::project(place)?;
+        let (project, keeping) = operator::data_of(place)?;
         let runs =
             keeping == Keeping::InProject && operator::running(&project, keeping, DATABASE).await?.is_some();
         if !runs && !data::is_there(&project, keeping) {

@@ -38,6 +38,7 @@ fn open_with(dir: &Path, secret: Option<&str>) -> Result<Project, ProjectError> 
         root: dir,
         toml: dir.join(settings::FILE),
         toml_required: false,
+        scope: Scope::Whole,
     }
     .read(Environment {
         secret: secret.map(Secret::from),
@@ -597,7 +598,8 @@ fn the_environment_s_operator_secret_goes_first_and_is_judged_alike() {
             root: dir.path(),
             toml: dir.path().join(settings::FILE),
             toml_required: false,
-            };
+            scope: Scope::Whole,
+        };
         let project = files
             .read(environment(" from-the-environment\n").unwrap())
             .unwrap();
@@ -1532,6 +1534,60 @@ fn a_cloudbaserc_that_is_a_program_is_told() {
             && told_beside.contains("into cloudbaserc.json, or into yunqiao.toml"),
         "{told_beside}"
     );
+}
+
+/// A command that looks at data alone is not kept from it by what is wrong elsewhere; what is wrong with where data is kept, is.
+#[test]
+fn what_is_wrong_elsewhere_is_passed_over_where_data_alone_is_wanted() {
+    let elsewhere = "env = \"prod-1\"\nsecret_file = \"none\"\nfunctions = \"gone\"\nlisten = 1\n[storage]\nfolder = \"kept\"\n\
+        [database]\npath = \"d.redb\"\n[web]\nsite = \"cloudfunctions\"\nspa = 1\n[sim]\nusers = 3\n[login]\nttl = \"x\"";
+    let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", elsewhere)]);
+    assert!(Project::open(dir.path()).is_err());
+    let toml = dir.path().join("yunqiao.toml");
+    for project in [
+        Project::open_in(dir.path(), Scope::Data).unwrap(),
+        Project::from_config_in(&toml, Scope::Data).unwrap(),
+    ] {
+        assert_eq!(project.settings.storage.folder, Some(dir.path().join("kept")));
+        assert_eq!(project.settings.database.path, Some(dir.path().join("d.redb")));
+        assert_eq!(project.env_id, "prod-1");
+        let mut told: Vec<_> = project.findings.iter().map(|finding| &*finding.what.en).collect();
+        told.sort_unstable();
+        let told = told.join("\n");
+        for part in [
+            "line 2: ",
+            "line 4: `listen`",
+            "line 11: `web.spa`",
+            "`sim.users`",
+            "`login.ttl`",
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
+    let missing = "[functions.none]\ntimeout = 3";
+    let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", missing)]);
+    assert!(Project::open(dir.path()).is_err());
+    let project = Project::open_in(dir.path(), Scope::Data).unwrap();
+    assert_eq!(project.findings, []);
+    for (toml, what) in [
+        (
+            "[storage]\nfolder = 1\n[web]\nspa = 1",
+            ":2: `storage.folder`",
+        ),
+        ("[database]\npath = \"\"", ":2: `database.path`"),
+        ("stor = \"x.redb\"", "did you mean `store`?"),
+        ("[databas]\npath = \"x\"", "did you mean `database`?"),
+        ("[operator]\nsecret_file = \"none\"", "none"),
+        ("[storage", "TOML"),
+    ] {
+        let dir = lay(&[CONFIG, LOGIN, ("yunqiao.toml", toml)]);
+        let refusal = Project::open_in(dir.path(), Scope::Data).unwrap_err().to_string();
+        assert!(refusal.contains(what), "{toml}: {refusal}");
+        assert_eq!(refusal.lines().count(), 1, "{refusal}");
+    }
+    for part in OTHER_PARTS {
+        assert!(crate::reference::TOP.names().contains(&part), "{part}");
+    }
 }
 
 /// The pages of the site, with their folders in the project.

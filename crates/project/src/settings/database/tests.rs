@@ -6,13 +6,17 @@ use rules::{Level, Operation, Permission};
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::settings::{Environment, File};
+use crate::{
+    project::Scope,
+    settings::{Environment, File},
+};
 
 fn read(text: &str) -> Result<DatabaseSection, ProjectError> {
     let file = File::parse(
         Path::new("/p/yunqiao.toml"),
         text.as_bytes(),
         Environment::default(),
+        Scope::Whole,
     )?;
     Ok(file.settings.database)
 }
@@ -104,7 +108,8 @@ fn the_wire_is_opened_to_others_only_with_a_password() {
     let read = |text: &str| {
         let text = format!("[database]\nwire_password_file = \"wire.password\"\n{text}");
         let file = folder.path().join("yunqiao.toml");
-        File::parse(&file, text.as_bytes(), Environment::default()).map(|file| file.settings.database)
+        File::parse(&file, text.as_bytes(), Environment::default(), Scope::Whole)
+            .map(|file| file.settings.database)
     };
     std::fs::write(&path, "0123456789abcdef\n").unwrap();
     let local = read("wire = \"localhost:27017\"").unwrap();
@@ -127,8 +132,14 @@ fn the_url_of_a_server_comes_from_three_places() {
         let url = file.settings.database.url.unwrap();
         url.expose_secret().to_owned()
     };
-    let parse =
-        |text: &str, environment| File::parse(Path::new("/p/yunqiao.toml"), text.as_bytes(), environment);
+    let parse = |text: &str, environment| {
+        File::parse(
+            Path::new("/p/yunqiao.toml"),
+            text.as_bytes(),
+            environment,
+            Scope::Whole,
+        )
+    };
     assert_eq!(
         url(parse(text, Environment::default()).unwrap()),
         "mongodb://u:p@h/app"
