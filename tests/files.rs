@@ -461,5 +461,8 @@ async fn faults_of_other_settings_keep_nobody_from_the_files() {
     }
     project.write("yunqiao.toml", "[web]\nspa = 1\n[storage]\nfolder = 1\n");
     let (listed, _, said) = ls();
-    assert!(!listed && said.contains("yunqiao.toml:4: `storage.folder`"), "{said}");
+    assert!(
+        !listed && said.contains("yunqiao.toml:4: `storage.folder`"),
+        "{said}"
+    );
 }

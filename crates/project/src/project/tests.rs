@@ -1570,10 +1570,7 @@ fn what_is_wrong_elsewhere_is_passed_over_where_data_alone_is_wanted() {
     let project = Project::open_in(dir.path(), Scope::Data).unwrap();
     assert_eq!(project.findings, []);
     for (toml, what) in [
-        (
-            "[storage]\nfolder = 1\n[web]\nspa = 1",
-            ":2: `storage.folder`",
-        ),
+        ("[storage]\nfolder = 1\n[web]\nspa = 1", ":2: `storage.folder`"),
         ("[database]\npath = \"\"", ":2: `database.path`"),
         ("stor = \"x.redb\"", "did you mean `store`?"),
         ("[databas]\npath = \"x\"", "did you mean `database`?"),
