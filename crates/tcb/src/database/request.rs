@@ -465,7 +465,8 @@ fn with_patterns(mut document: Document) -> Document {
 
 fn make_patterns(value: &mut Bson) {
     match value {
-        Bson::Document(document) => match pattern(document) {
+        // Without its flags a document is a document.
+        Bson::Document(document) => match pattern(document, |_| true).filter(|_| document.len() == 2) {
             Some(regex) => *value = Bson::RegularExpression(regex),
             None => document.iter_mut().for_each(|(_, value)| make_patterns(value)),
         },
@@ -474,52 +475,43 @@ fn make_patterns(value: &mut Bson) {
     }
 }
 
-fn pattern(document: &Document) -> Option<Regex> {
-    let text = |name| document.get_str(name).ok();
-    let (pattern, options) = (text("$regex")?, text("$options")?);
-    let mut flags: Vec<char> = options.chars().collect();
-    // BSON has them in this order.
-    flags.sort_unstable();
-    let flags: String = flags.into_iter().collect();
-    (document.len() == 2).then_some(Regex {
-        pattern: pattern.try_into().ok()?,
-        options: flags.try_into().ok()?,
-    })
-}
-
 /// Whether what `$date` stands for is the server's time, and no time that cannot be read.
 fn is_server_date(date: &Bson) -> bool {
     date.as_document()
         .is_some_and(|options| options.keys().all(|name| name == "offset"))
 }
 
-/// A pattern among values: SDKs before 2.1 send `_.in([/^a/])` as `{$in: [{$regex: "^a", $options: ""}]}`, which is no condition there and
-/// which no MongoDB takes.
-fn pattern_of(element: &Bson) -> Option<Bson> {
-    let element = element.as_document()?;
-    let pattern = element.get_str("$regex").ok()?;
-    let options = match (element.get("$options"), element.len()) {
-        (None, 1) => String::new(),
-        (Some(Bson::String(options)), 2) => options.chars().filter(|flag| matters(*flag)).collect(),
+/// A regular expression as the older dialects have it, `{"$regex": "x", "$options": "gi"}` or without the second, and nothing beside it;
+/// with those of its flags that are `kept`.
+fn pattern(document: &Document, kept: impl Fn(char) -> bool) -> Option<Regex> {
+    let pattern = document.get_str("$regex").ok()?;
+    let options = match (document.get("$options"), document.len()) {
+        (None, 1) => "",
+        (Some(Bson::String(options)), 2) => options,
         _ => return None,
     };
-    Some(Bson::RegularExpression(Regex {
+    let mut flags: Vec<char> = options.chars().filter(|flag| kept(*flag)).collect();
+    // BSON has them in this order.
+    flags.sort_unstable();
+    let flags: String = flags.into_iter().collect();
+    Some(Regex {
         pattern: pattern.try_into().ok()?,
-        options: options.try_into().ok()?,
-    }))
+        options: flags.try_into().ok()?,
+    })
 }
 
 /// Takes the flags that the engine does not have out of a query: programs write `db.RegExp({regexp, options: 'gi'})` and even
 /// `options: '.'`, which the platform's engine passes over and a newer MongoDB refuses.
 fn pass_over_flags(query: &mut Document) {
-    let pattern = query.contains_key("$regex");
+    let has_pattern = query.contains_key("$regex");
     for (name, value) in query.iter_mut() {
         match value {
-            Bson::String(options) if pattern && name == "$options" => options.retain(matters),
+            Bson::String(options) if has_pattern && name == "$options" => options.retain(matters),
             Bson::Array(elements) if matches!(name.as_str(), "$in" | "$nin" | "$all") => {
                 for element in elements {
-                    match pattern_of(element) {
-                        Some(pattern) => *element = pattern,
+                    // SDKs before 2.1 send `_.in([/^a/])` so, which is no condition there and which no MongoDB takes.
+                    match element.as_document().and_then(|among| pattern(among, matters)) {
+                        Some(pattern) => *element = Bson::RegularExpression(pattern),
                         None => pass_over_flags_in(element),
                     }
                 }
