@@ -104,28 +104,9 @@ impl BlobError {
 
 impl From<FileError> for BlobError {
     fn from(error: FileError) -> Self {
-        match is_full(&error) {
+        match error.is_full() {
             true => Self::Full(error.into()),
             false => Self::Index(error),
         }
     }
-}
-
-/// Whether the index failed because the disk is full.
-fn is_full(error: &FileError) -> bool {
-    let cause: &(dyn Error + 'static) = match error {
-        FileError::Open { cause, .. } | FileError::Failed { cause, .. } => &**cause,
-        FileError::Shared(error) => return is_full(error),
-        _ => return false,
-    };
-    let of_disk = match cause.downcast_ref() {
-        Some(redb::Error::Io(error)) => Some(error),
-        _ => cause.downcast_ref::<io::Error>(),
-    };
-    of_disk.is_some_and(|error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        )
-    })
 }

@@ -1,6 +1,11 @@
 //! How such a file fails.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{
+    error::Error,
+    fmt,
+    io::{self, ErrorKind},
+    sync::Arc,
+};
 
 use causes::with_causes;
 use thiserror::Error;
@@ -133,6 +138,16 @@ impl FileError {
         }
     }
 
+    /// Whether the disk, or what its owner may have of it, is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            // It says what the other one says, and has its causes.
+            Self::Shared(error) => error.is_full(),
+            error => is_full(error),
+        }
+    }
+
     /// Whether another process has the file open.
     #[must_use]
     pub const fn is_in_use(&self) -> bool {
@@ -148,10 +163,14 @@ impl FileError {
 
 /// Whether an error or one of its causes says that the disk is full.
 fn is_full(error: &(dyn Error + 'static)) -> bool {
-    let is = error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull);
-    is || error.source().is_some_and(is_full)
+    let of_disk = match error.downcast_ref() {
+        // redb names no causes.
+        Some(redb::Error::Io(error)) => Some(error),
+        _ => error.downcast_ref::<io::Error>(),
+    };
+    let kind = of_disk.map(io::Error::kind);
+    matches!(kind, Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+        || error.source().is_some_and(is_full)
 }
 
 /// Why a transaction came to nothing, as its caller gets it.
@@ -204,5 +223,44 @@ impl<E> From<redb::TransactionError> for WorkError<E> {
 impl<E> From<redb::CommitError> for WorkError<E> {
     fn from(error: redb::CommitError) -> Self {
         Self::Disk(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static FORM: Form = Form {
+        noun: "the file",
+        setting: "path",
+        loss: "it is gone",
+        format: 1,
+        cache: 1 << 20,
+        replay: None,
+    };
+
+    #[test]
+    fn a_full_disk_is_known_behind_whatever_says_so() {
+        let of = |cause: Cause| FileError::Failed {
+            form: &FORM,
+            place: "f".to_owned(),
+            cause,
+        };
+        let io = |kind: ErrorKind| io::Error::from(kind);
+        let by_redb = |kind| of(Box::new(redb::Error::Io(io(kind))));
+        for full in [
+            of(Box::new(io(ErrorKind::StorageFull))),
+            of(Box::new(io(ErrorKind::QuotaExceeded))),
+            by_redb(ErrorKind::StorageFull),
+            FileError::Shared(Arc::new(by_redb(ErrorKind::QuotaExceeded))),
+            FileError::unopened(&FORM, "f".to_owned(), redb::Error::Io(io(ErrorKind::StorageFull))),
+        ] {
+            assert!(full.is_full(), "{full:?}");
+        }
+        for other in [by_redb(ErrorKind::NotFound), of("full".into()), FileError::Closed] {
+            assert!(!other.is_full(), "{other:?}");
+        }
+        let unopened = FileError::unopened(&FORM, "f".to_owned(), io(ErrorKind::QuotaExceeded));
+        assert!(matches!(unopened, FileError::Full { .. }), "{unopened:?}");
     }
 }
