@@ -16,7 +16,7 @@ use database::{
     CollectionStatus, IndexSpec,
     exchange::{
         ConflictMode, CsvColumns, DocumentReader, DocumentWriter, FileFormat, FileLayout, ImportCause,
-        ImportReport, import_with,
+        ImportReport, Misread, import_with,
     },
 };
 use ejson::Style;
@@ -262,7 +262,7 @@ async fn take_out(args: &args::Db, export: &args::Export) -> anyhow::Result<Exit
         let written = source
             .write(DocumentWriter::new(io::stdout().lock(), layout))
             .await?;
-        written.warn();
+        written.warn(&export.collection);
         return Ok(ExitCode::SUCCESS);
     };
     let unfinished = UnfinishedFile::create(file)?;
@@ -272,7 +272,7 @@ async fn take_out(args: &args::Db, export: &args::Export) -> anyhow::Result<Exit
     unfinished.finish(file)?;
     let (documents, file) = (counted_documents(written.documents), file.display());
     print::done(say!("{documents} in {file}", "{documents}已写入 {file}"));
-    written.warn();
+    written.warn(&export.collection);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -321,11 +321,13 @@ impl ExportSource<'_> {
         }
         terminal::wait_for(None);
         let (formulas, with_paths) = (writer.formulas(), writer.with_paths());
+        let misread = writer.misread().clone();
         writer.finish()?;
         Ok(ExportCount {
             documents: written,
             formulas,
             with_paths,
+            misread,
         })
     }
 
@@ -351,10 +353,31 @@ struct ExportCount {
     formulas: u64,
     /// Documents with names that an import takes for paths.
     with_paths: u64,
+    misread: Misread,
+}
+
+/// Tells of documents that a file which was written does not bring back as they are.
+pub(crate) fn warn_of_misread(collection: &str, misread: &Misread) {
+    if misread.count == 0 {
+        return;
+    }
+    let (documents, first) = (counted_documents(misread.count), &misread.first);
+    print::warning(
+        say!(
+            "{collection}: {documents} would be read back as others, the first of them {first}: an object such as {{\"$numberInt\": \"5\"}} in \
+             it is a number in Extended JSON",
+            "{collection}：{documents}读回后会变样，第一条是 {first}：其中类似 {{\"$numberInt\": \"5\"}} 的对象在扩展 JSON 中是一个数值"
+        ),
+        t(
+            "give these fields names that do not begin with $, or copy the database's file instead",
+            "请把这些字段改成不以 $ 开头的名称，或者改为复制数据库文件",
+        ),
+    );
 }
 
 impl ExportCount {
-    fn warn(&self) {
+    fn warn(&self, collection: &str) {
+        warn_of_misread(collection, &self.misread);
         if self.with_paths > 0 {
             let documents = counted_documents(self.with_paths);
             print::warning(

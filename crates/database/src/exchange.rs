@@ -9,6 +9,10 @@
 //! `"a.b"`, is a path and makes an object in an object. What was written here may have such names, and is read [as it was
 //! written](DocumentReader::as_written).
 //!
+//! No text can say of an object such as `{"$numberInt": "5"}` that it is one and no number (MongoDB's specification of
+//! [Extended JSON](https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md), and so `mongoexport` and
+//! `mongoimport`): whoever writes documents is told which [would be read as others](Misread).
+//!
 //! *CSV* has the paths of fields in its first line. No document of WeChat's says how the types of cells are guessed, so this is a
 //! choice: an empty cell is a field that is not there; `true`, `false`, a number written as a program writes it, a
 //! time such as `2018-08-31T17:30:00.882Z`, and Extended JSON in brackets are what they look like; everything else is text.
@@ -32,6 +36,7 @@ pub use self::{
     import::{
         ConflictMode, ImportCause, ImportError, ImportReport, RefusedDocument, import, import_with, put,
     },
+    names::Misread,
     read::{DocumentReader, FileDocument, FileError, FileErrorReason, FileFormat},
     write::{CsvColumns, DocumentWriter, FileLayout, TooManyColumns},
 };

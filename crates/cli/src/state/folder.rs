@@ -24,7 +24,10 @@ use ::files::CloudPath;
 use anyhow::{Context as _, anyhow, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bson::RawDocumentBuf;
-use database::{CollectionStatus, exchange::FileDocument};
+use database::{
+    CollectionStatus,
+    exchange::{FileDocument, Misread},
+};
 use ejson::Style;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -35,6 +38,7 @@ use wording::Wording;
 use super::place::StatePlace;
 use crate::{
     db::reach::{collection_json, collection_of, index_of},
+    db::warn_of_misread,
     files,
     lang::{self, say, t},
     print, terminal,
@@ -468,13 +472,16 @@ async fn write_collection(place: &StatePlace, name: &str, to: &Path) -> anyhow::
         return Ok(0);
     };
     let mut written = 0;
+    let mut misread = Misread::default();
     while let Some(page) = pages.next(name).await? {
         for document in &page {
             out.write_all(&line_of(document)?)?;
+            misread.note(document);
         }
         written += page.len() as u64;
     }
     out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    warn_of_misread(name, &misread);
     Ok(written)
 }
 

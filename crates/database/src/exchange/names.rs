@@ -1,6 +1,7 @@
 //! Names as paths: `a.b` is `b` in `a`.
 
-use bson::{Bson, Document, RawBsonRef, RawDocument};
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
+use ejson::{Style, shell::in_error_text};
 
 use super::read::FileErrorReason;
 
@@ -77,6 +78,58 @@ fn raw_value_has_paths(value: RawBsonRef<'_>) -> bool {
     match value {
         RawBsonRef::Document(inner) => raw_has_paths(inner),
         RawBsonRef::Array(elements) => elements.into_iter().flatten().any(raw_value_has_paths),
+        _ => false,
+    }
+}
+
+/// The documents whose text is read as another one: in each is an object such as `{"$numberInt": "5"}`, which to every reader of Extended JSON
+/// is a number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Misread {
+    /// How many they are.
+    pub count: u64,
+    /// The `_id` of the first, as MongoDB shows it: `{ _id: "1" }`.
+    pub first: String,
+}
+
+impl Misread {
+    /// Looks whether a document is one of them.
+    pub fn note(&mut self, document: &RawDocument) {
+        if !is_misread(document) {
+            return;
+        }
+        if self.count == 0 {
+            let id = document.get("_id").ok().flatten();
+            let id = id.and_then(|id| Bson::try_from(id).ok());
+            self.first = in_error_text(&doc! { "_id": id });
+        }
+        self.count += 1;
+    }
+}
+
+fn is_misread(document: &RawDocument) -> bool {
+    if !has_dollars(document) {
+        return false;
+    }
+    let mut text = Vec::new();
+    // Bytes that are not BSON are reported when the document is written.
+    if ejson::write_raw(&mut text, document, Style::Canonical).is_err() {
+        return false;
+    }
+    let again = ejson::read_document(&text).ok();
+    let again = again.and_then(|read| RawDocumentBuf::try_from(&read).ok());
+    again.is_none_or(|again| again.as_bytes() != document.as_bytes())
+}
+
+fn has_dollars(document: &RawDocument) -> bool {
+    let mut members = document.iter().flatten();
+    members.any(|(name, value)| name.as_str().starts_with('$') || has_dollars_within(value))
+}
+
+fn has_dollars_within(value: RawBsonRef<'_>) -> bool {
+    match value {
+        RawBsonRef::Document(inner) => has_dollars(inner),
+        RawBsonRef::Array(elements) => elements.into_iter().flatten().any(has_dollars_within),
         _ => false,
     }
 }

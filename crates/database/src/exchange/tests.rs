@@ -38,6 +38,42 @@ fn refusal(text: &str, format: FileFormat) -> String {
     documents(text.as_bytes(), Some(format)).unwrap_err()
 }
 
+/// No text says of an object that it is no number; so it is told of which documents that is so.
+#[test]
+fn a_document_that_is_read_as_another_one_is_told() {
+    let lookalike = doc! { "$numberInt": "5" };
+    let plain = [
+        doc! { "_id": 1, "n": 5, "at": bson::DateTime::from_millis(5), "id": bson::oid::ObjectId::new() },
+        doc! { "_id": 2, "q": { "$x": 1 }, "r": { "$ref": "c", "$id": 1 }, "$set": 1 },
+    ];
+    let misread = [
+        doc! { "_id": 3, "n": lookalike.clone() },
+        doc! { "_id": "4", "o": [{ "at": { "$date": "2020-01-01T00:00:00Z" } }] },
+        // Nobody can read it.
+        doc! { "_id": 5, "n": { "$numberInt": "five" } },
+    ];
+    for layout in [
+        FileLayout::Lines(Style::Relaxed),
+        FileLayout::Array(Style::Canonical),
+        FileLayout::Csv(vec!["_id".to_owned()]),
+    ] {
+        let mut writer = DocumentWriter::new(Vec::new(), layout);
+        for document in &plain {
+            writer
+                .write(&RawDocumentBuf::try_from(document).unwrap())
+                .unwrap();
+        }
+        assert_eq!(writer.misread().count, 0);
+        for document in &misread {
+            writer
+                .write(&RawDocumentBuf::try_from(document).unwrap())
+                .unwrap();
+        }
+        let Misread { count, first } = writer.misread();
+        assert_eq!((*count, first.as_str()), (3, "{ _id: 3 }"));
+    }
+}
+
 #[test]
 fn json_is_lines_or_an_array_or_objects_over_many_lines() {
     let expected = [
@@ -513,7 +549,7 @@ async fn what_was_written_is_read_as_it_was() {
     writer
         .write(&RawDocumentBuf::try_from(&doc! { "_id": "2", "plain": { "n": 1 } }).unwrap())
         .unwrap();
-    assert_eq!(writer.with_paths(), 1);
+    assert_eq!((writer.with_paths(), writer.misread().count), (1, 0));
     let text = writer.finish().unwrap();
     let database = memory().await;
     let mut reader = DocumentReader::new(&text[..], None).as_written();

@@ -9,7 +9,7 @@ use bson::{RawBsonRef, RawDocument};
 use ejson::Style;
 use wording::{Wording, wording};
 
-use super::{cell, names};
+use super::{cell, names, names::Misread};
 
 /// Columns that a file of CSV may have.
 const MOST_COLUMNS: usize = 5000;
@@ -40,11 +40,12 @@ pub struct DocumentWriter<W> {
     written: u64,
     formulas: u64,
     with_paths: u64,
+    misread: Misread,
 }
 
 impl<W: Write> DocumentWriter<W> {
     /// Writes to `out`, which needs no buffer.
-    pub const fn new(out: W, layout: FileLayout) -> Self {
+    pub fn new(out: W, layout: FileLayout) -> Self {
         Self {
             out,
             layout,
@@ -53,6 +54,7 @@ impl<W: Write> DocumentWriter<W> {
             written: 0,
             formulas: 0,
             with_paths: 0,
+            misread: Misread::default(),
         }
     }
 
@@ -93,6 +95,7 @@ impl<W: Write> DocumentWriter<W> {
         if !matches!(self.layout, FileLayout::Csv(_)) {
             self.with_paths += u64::from(names::raw_has_paths(document));
         }
+        self.misread.note(document);
         self.written += 1;
         if self.text.len() >= PIECE {
             self.flush()?;
@@ -113,6 +116,12 @@ impl<W: Write> DocumentWriter<W> {
     #[must_use]
     pub const fn with_paths(&self) -> u64 {
         self.with_paths
+    }
+
+    /// The documents that are read as others than they are.
+    #[must_use]
+    pub const fn misread(&self) -> &Misread {
+        &self.misread
     }
 
     /// Writes what belongs behind the last document, and gives back where it was written to.
