@@ -2,6 +2,7 @@
 //! MongoDB's language, transactions, and a feed of changes. One process has the file at a time.
 
 mod batch;
+mod builds;
 mod catalog;
 mod disk;
 mod entries;
@@ -21,6 +22,7 @@ mod write;
 mod writer;
 
 use std::{
+    collections::VecDeque,
     hash::{BuildHasher, RandomState},
     path::Path,
     sync::{
@@ -42,12 +44,13 @@ pub use transaction::{MOST_TRANSACTIONS, TRANSACTION_LIFE};
 
 use self::{
     batch::Batch,
+    builds::Builds,
     catalog::{CatalogCache, Collection},
     disk::Disk,
     file::{CATALOG, COUNTS, META, SEQUENCE},
     places::Places,
     transaction::{Registry, Turn},
-    write::{DocumentWrite, Work, WriteDone},
+    write::{DocumentWrite, RoundSize, Rounds, Work, WriteDone},
     writer::{Queued, Writer},
 };
 use crate::{
@@ -57,6 +60,8 @@ use crate::{
 
 /// Reads at once; further ones wait. A read may go through the whole file, and so they have threads of their own.
 const READS: usize = 8;
+/// Writes at once that are made in rounds; further ones wait.
+const LARGE: usize = 4;
 /// How long after the last write a file is put to rest, so that it opens at once after a crash.
 const REST_AFTER: Duration = Duration::from_secs(1);
 /// How often the documents of a write are looked for before it is made; where each time too much has changed meanwhile, the writer looks.
@@ -101,6 +106,8 @@ struct Handle {
     writer: Option<JoinHandle<()>>,
     waiting: Arc<Semaphore>,
     reads: Places,
+    /// Large writes under way.
+    large: Places,
 }
 
 impl Drop for Handle {
@@ -125,6 +132,8 @@ pub(crate) struct Shared {
     clock: Clock,
     hasher: RandomState,
     draws: AtomicU64,
+    pub(crate) round: RoundSize,
+    pub(crate) builds: Builds,
     /// How many writes wait for a lock, for whoever tries what happens then.
     pub(crate) parked: AtomicUsize,
 }
@@ -181,7 +190,12 @@ impl Shared {
 
     /// The time and the randomness of one operation, and what it ends at.
     pub(crate) fn context(&self, bounds: &Bounds) -> Context {
-        let context = Context::new(DateTime::now(), self.random()).until(Arc::clone(&bounds.gone));
+        self.context_at(DateTime::now(), bounds)
+    }
+
+    /// The same for an operation that has a time already.
+    pub(crate) fn context_at(&self, now: DateTime, bounds: &Bounds) -> Context {
+        let context = Context::new(now, self.random()).until(Arc::clone(&bounds.gone));
         match bounds.rounds {
             Some(rounds) => context.at_most(rounds),
             None => context,
@@ -232,7 +246,13 @@ impl Embedded {
     /// Where the file is not a database, of a later format, damaged, empty, or open in another process.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, FileError> {
         let disk = file::open(path.as_ref(), &options)?;
-        Self::start_with(disk, options, Box::new(Instant::now), Some(REST_AFTER))
+        Self::start_with(
+            disk,
+            options,
+            Box::new(Instant::now),
+            Some(REST_AFTER),
+            RoundSize::DEFAULT,
+        )
     }
 
     /// A database that ends with its last handle.
@@ -241,7 +261,7 @@ impl Embedded {
     /// Where its first pages cannot be made.
     pub fn in_memory(options: Options) -> Result<Self, FileError> {
         let disk = file::in_memory(&options)?;
-        Self::start_with(disk, options, Box::new(Instant::now), None)
+        Self::start_with(disk, options, Box::new(Instant::now), None, RoundSize::DEFAULT)
     }
 
     fn start_with(
@@ -249,14 +269,15 @@ impl Embedded {
         options: Options,
         clock: Clock,
         rest_after: Option<Duration>,
+        round: RoundSize,
     ) -> Result<Self, FileError> {
         let last = disk
             .with(last_change, || {})
             .map_err(|error| disk.cannot_be_opened(error))?;
         let catalog = CatalogCache::default();
         // A file without them is good too: those queries read more.
-        if let Err(error) = disk.with(|file| add_owner_indexes(&disk, file, &catalog), || {}) {
-            tracing::warn!(%error, "the indexes of owners could not be made");
+        if let Err(error) = disk.with(|file| bring_up_indexes(&disk, file, &catalog, round), || {}) {
+            tracing::warn!(%error, "the indexes could not be brought up to date");
         }
         let shared = Arc::new(Shared {
             disk,
@@ -267,6 +288,8 @@ impl Embedded {
             clock,
             hasher: RandomState::new(),
             draws: AtomicU64::new(0),
+            round,
+            builds: Builds::default(),
             parked: AtomicUsize::new(0),
         });
         let (writes, queue) = mpsc::channel();
@@ -282,6 +305,7 @@ impl Embedded {
                 writer: Some(writer),
                 waiting: Arc::new(Semaphore::new(WRITES)),
                 reads: Places::new(READS),
+                large: Places::new(LARGE),
             }),
             asker: None,
         })
@@ -314,23 +338,186 @@ impl Embedded {
         if transaction.is_none() && write.looks_first() {
             // Whose rounds are bounded has nothing looked for by the writer, and looks until they give up.
             let is_bounded = self.asker.as_ref().is_some_and(|asker| asker.rounds.is_some());
-            let looks = if is_bounded { usize::MAX } else { LOOKS };
-            for _ in 0..looks {
+            for looks in 1.. {
                 let (name, asked) = (collection.to_owned(), Arc::clone(&write));
                 let look =
                     move |shared: &Shared, file: &redb::Database, _: Option<&Turn>, bounds: &Bounds| {
                         write::look(shared, file, bounds, &name, &asked)
                     };
-                let seen = self.read(None, look).await?;
-                let work = Work::Documents(collection.to_owned(), Arc::clone(&write), seen);
-                match self.write(work, None).await? {
-                    WriteDone::Stale => {}
-                    done => return Ok(done),
+                let Some(seen) = self.read(None, look).await?.map(Arc::new) else {
+                    break;
+                };
+                if !seen.is_large {
+                    let seen = Some(Arc::clone(&seen));
+                    let work = Work::Documents(collection.to_owned(), Arc::clone(&write), seen);
+                    match self.write(work, None).await? {
+                        WriteDone::Stale => {}
+                        done => return Ok(done),
+                    }
+                }
+                let is_last_look = looks >= LOOKS;
+                if seen.is_large || is_last_look && write.goes_in_rounds(&seen) {
+                    let done = self.in_rounds(collection, &write, seen.rounds()).await?;
+                    // One is to be added, if it is still so that none matches.
+                    if !write.adds_after(&done) {
+                        return Ok(done);
+                    }
+                } else if is_last_look && !is_bounded {
+                    break;
                 }
             }
         }
         let work = Work::Documents(collection.to_owned(), write, None);
         self.write(work, transaction).await
+    }
+
+    /// Does something to the indexes of a collection when it is its turn; to its end, as [`in_rounds`](Self::in_rounds).
+    async fn in_turn<T: Send + 'static, F: Future<Output = Result<T>> + Send>(
+        &self,
+        collection: String,
+        work: impl FnOnce(Self, String) -> F + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.handle.shared.builds.enter(&collection).await;
+        let database = self.clone();
+        let work = async move {
+            let _turn = turn;
+            work(database, collection).await
+        };
+        tokio::spawn(work).await.map_err(DatabaseError::unavailable)?
+    }
+
+    /// Makes the rest of an index that was begun, a round at a time.
+    async fn build(&self, collection: &str, begun: &WriteDone) -> Result<()> {
+        let built = match begun {
+            WriteDone::Done => Ok(()),
+            WriteDone::Building(id) => {
+                let built = self.build_rounds(collection, *id).await;
+                if built.is_err() {
+                    let work = Work::GiveUpIndex(collection.to_owned(), *id);
+                    // It is no use to anybody, and is removed by the next index of the collection, or at the next start.
+                    if let Err(error) = self.write(work, None).await {
+                        tracing::warn!(%error, collection, "an index that could not be made is there in part");
+                    }
+                }
+                self.handle.shared.builds.forget(*id);
+                built
+            }
+            other => Err(mixed_up(other)),
+        };
+        self.sweep(collection).await;
+        built
+    }
+
+    async fn build_rounds(&self, collection: &str, id: u32) -> Result<()> {
+        let mut from = None;
+        loop {
+            let work = Work::BuildIndex(collection.to_owned(), id, from);
+            from = match self.write(work, None).await? {
+                WriteDone::Reached(None) => break,
+                WriteDone::Reached(next) => next,
+                other => return Err(mixed_up(&other)),
+            };
+        }
+        let work = Work::FinishIndex(collection.to_owned(), id);
+        self.write(work, None).await.map(drop)
+    }
+
+    /// Removes what is left of indexes that are gone, a round at a time.
+    async fn sweep(&self, collection: &str) {
+        loop {
+            match self.write(Work::Sweep(collection.to_owned()), None).await {
+                Ok(WriteDone::Was(true)) => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::warn!(%error, collection, "entries are left of an index until the next start");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn insert_at_once(
+        &self,
+        collection: &str,
+        documents: Vec<Document>,
+        ordered: bool,
+        transaction: Option<TransactionId>,
+    ) -> Result<Inserted> {
+        let write = DocumentWrite::Insert { documents, ordered };
+        match self.write_to(collection, write, transaction).await? {
+            WriteDone::Inserted(inserted) => Ok(inserted),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    /// Adds very many documents a round at a time, as [`in_rounds`](Self::in_rounds).
+    async fn insert_in_rounds(
+        &self,
+        collection: &str,
+        mut documents: VecDeque<Document>,
+        ordered: bool,
+    ) -> Result<Inserted> {
+        let place = self.handle.large.enter(self.asker.as_deref()).await?;
+        let (database, collection) = (self.clone(), collection.to_owned());
+        let work = async move {
+            let _place = place;
+            let round = database.handle.shared.round;
+            let (mut all, mut before) = (Inserted::default(), 0);
+            while !documents.is_empty() && (all.refused.is_empty() || !ordered) {
+                let part: Vec<_> = documents.drain(..round.first_of(&documents)).collect();
+                let count = part.len();
+                let more = database.insert_at_once(&collection, part, ordered, None).await?;
+                all.ids.extend(more.ids);
+                let refused = more.refused.into_iter();
+                all.refused
+                    .extend(refused.map(|(at, error)| (before + at, error)));
+                before += count;
+            }
+            Ok(all)
+        };
+        tokio::spawn(work).await.map_err(DatabaseError::unavailable)?
+    }
+
+    /// Makes a large write a round at a time, so that others' writes come in between. It goes on where nobody waits for it any more:
+    /// what has begun to change is changed to its end.
+    async fn in_rounds(
+        &self,
+        collection: &str,
+        write: &Arc<DocumentWrite>,
+        mut rounds: Rounds,
+    ) -> Result<WriteDone> {
+        let place = self.handle.large.enter(self.asker.as_deref()).await?;
+        let (database, collection, write) = (self.clone(), collection.to_owned(), Arc::clone(write));
+        let work = async move {
+            let _place = place;
+            let mut bounds = Bounds::of(database.asker.as_deref());
+            let mut done = write.nothing_done(&rounds);
+            while !rounds.is_done() {
+                let (name, asked) = (collection.clone(), Arc::clone(&write));
+                let within = Bounds {
+                    rounds: bounds.rounds,
+                    ..Bounds::default()
+                };
+                let look = move |shared: &Shared, file: &redb::Database, _: Option<&Turn>, _: &Bounds| {
+                    rounds.next(shared, file, &within, &name, &asked)
+                };
+                let (left, round, steps) = database.read(None, look).await?;
+                (rounds, bounds.rounds) = (left, Some(steps));
+                if round.is_empty() {
+                    continue;
+                }
+                let work = Work::Round(collection.clone(), Arc::clone(&write), round);
+                match database.write(work, None).await? {
+                    WriteDone::Round(more, left) => {
+                        done.add(*more).map_err(|other| mixed_up(&other))?;
+                        rounds.leave(left);
+                    }
+                    other => return Err(mixed_up(&other)),
+                }
+            }
+            Ok(done)
+        };
+        tokio::spawn(work).await.map_err(DatabaseError::unavailable)?
     }
 
     /// The same as the operation of a transaction whose turn it is.
@@ -391,22 +578,29 @@ fn mixed_up(done: &WriteDone) -> DatabaseError {
     DatabaseError::unavailable(format!("the writer answered another question: {kind}"))
 }
 
-/// Gives collections of an older file the index that every collection has.
-fn add_owner_indexes(disk: &Disk, file: &redb::Database, cache: &CatalogCache) -> Result<()> {
+/// Brings the indexes of a file up to what this program has of them, and removes what a process left that was killed while it made some.
+fn bring_up_indexes(
+    disk: &Disk,
+    file: &redb::Database,
+    cache: &CatalogCache,
+    round: RoundSize,
+) -> Result<()> {
     let read = file.begin_read().map_err(DatabaseError::unavailable)?;
     let catalog = read.open_table(CATALOG).map_err(DatabaseError::unavailable)?;
-    let mut missing = false;
+    let mut is_up = true;
     for entry in catalog.iter().map_err(DatabaseError::unavailable)? {
         let (name, _) = entry.map_err(DatabaseError::unavailable)?;
         let collection = cache.read(&catalog, name.value())?;
-        missing |= collection.is_some_and(|collection| !collection.has_owner_index());
+        is_up &=
+            collection.is_none_or(|collection| collection.has_owner_index() && !collection.is_in_pieces());
     }
-    if !missing {
+    if is_up {
         return Ok(());
     }
     let write = file.begin_write().map_err(DatabaseError::unavailable)?;
-    let mut batch = Batch::new(&write, cache)?;
-    batch.add_owner_indexes()?;
+    let builds = Builds::default();
+    let mut batch = Batch::new(&write, cache, &builds, round)?;
+    batch.bring_up_indexes()?;
     batch.finish()?;
     disk.commit(write, None)
 }
@@ -473,20 +667,32 @@ impl Database for Embedded {
 
     fn create_index<'a>(&'a self, collection: &'a str, index: IndexSpec) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            self.write(Work::CreateIndex(collection.to_owned(), index), None)
-                .await
-                .map(drop)
+            let collection = collection.to_owned();
+            self.in_turn(collection, |database, collection| async move {
+                let work = Work::CreateIndex(collection.clone(), index);
+                let begun = database.write(work, None).await?;
+                database.build(&collection, &begun).await
+            })
+            .await
         })
     }
 
     fn drop_index<'a>(&'a self, collection: &'a str, name: &'a str) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
-            let work = Work::DropIndex(collection.to_owned(), name.to_owned());
-            let done = self.write(work, None).await?;
-            match done {
-                WriteDone::Was(was) => Ok(was),
-                other => Err(mixed_up(&other)),
-            }
+            let (collection, name) = (collection.to_owned(), name.to_owned());
+            self.in_turn(collection, |database, collection| async move {
+                let work = Work::ReplaceOwnerIndex(collection.clone(), name.clone());
+                let begun = database.write(work, None).await?;
+                database.build(&collection, &begun).await?;
+                let work = Work::DropIndex(collection.clone(), name);
+                let was = match database.write(work, None).await? {
+                    WriteDone::Was(was) => was,
+                    other => return Err(mixed_up(&other)),
+                };
+                database.sweep(&collection).await;
+                Ok(was)
+            })
+            .await
         })
     }
 
@@ -513,11 +719,15 @@ impl Database for Embedded {
         transaction: Option<TransactionId>,
     ) -> BoxFuture<'a, Result<Inserted>> {
         Box::pin(async move {
-            let documents = documents.into_iter().map(id_first).collect();
-            let write = DocumentWrite::Insert { documents, ordered };
-            match self.write_to(collection, write, transaction).await? {
-                WriteDone::Inserted(inserted) => Ok(inserted),
-                other => Err(mixed_up(&other)),
+            let documents: Vec<_> = documents.into_iter().map(id_first).collect();
+            let most = self.handle.shared.round;
+            let is_large = documents.len() > 1 && most.first_of(&documents) < documents.len();
+            match transaction {
+                None if is_large => self.insert_in_rounds(collection, documents.into(), ordered).await,
+                _ => {
+                    self.insert_at_once(collection, documents, ordered, transaction)
+                        .await
+                }
             }
         })
     }

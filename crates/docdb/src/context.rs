@@ -112,6 +112,12 @@ impl Context {
         self.steps.get()
     }
 
+    /// How many there may still be.
+    #[must_use]
+    pub const fn steps_left(&self) -> u64 {
+        self.most.saturating_sub(self.steps.get())
+    }
+
     /// Whether every step counts.
     pub(crate) const fn is_strict(&self) -> bool {
         self.is_strict

@@ -9,16 +9,21 @@ use ejson::shell::in_error_text;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::{
+    builds::{Builds, Suspect},
     catalog::{CatalogCache, Collection, Index},
     entries::{Entries, ID_AT, document_key},
     file::{BYTES, CATALOG, COUNTS, DOCUMENTS, INDEXES, LAST_ID, META, SEQUENCE},
     measured::Measured,
     recorded::{Recorded, TableNumber},
+    write::RoundSize,
 };
 use crate::{Change, ChangeKind, ID_INDEX, IndexSpec, Result, changes::BatchChanges, error::DatabaseError};
 
 /// Bytes of a document at most, as in MongoDB.
 const LARGEST: usize = 16 << 20;
+
+/// So many entries of an index that is gone are removed at once, for each document of a round.
+const SWEPT: usize = 8;
 
 /// Writes that are not committed yet.
 pub(crate) struct Batch<'t> {
@@ -28,6 +33,8 @@ pub(crate) struct Batch<'t> {
     counts: Recorded<'t, u32, u64>,
     meta: Recorded<'t, &'static str, u64>,
     cache: &'t CatalogCache,
+    builds: &'t Builds,
+    round: RoundSize,
     /// What each collection's count will differ by.
     deltas: HashMap<u32, i64>,
     sequence: u64,
@@ -47,7 +54,12 @@ pub(crate) struct Finished {
 }
 
 impl<'t> Batch<'t> {
-    pub(crate) fn new(write: &'t WriteTransaction, cache: &'t CatalogCache) -> Result<Self> {
+    pub(crate) fn new(
+        write: &'t WriteTransaction,
+        cache: &'t CatalogCache,
+        builds: &'t Builds,
+        round: RoundSize,
+    ) -> Result<Self> {
         let meta = Recorded::open(write, META, TableNumber::Meta)?;
         let sequence = read(&meta.table, SEQUENCE)?;
         Ok(Self {
@@ -57,6 +69,8 @@ impl<'t> Batch<'t> {
             counts: Recorded::open(write, COUNTS, TableNumber::Counts)?,
             meta,
             cache,
+            builds,
+            round,
             deltas: HashMap::new(),
             sequence,
             changes: BatchChanges::default(),
@@ -139,8 +153,12 @@ impl<'t> Batch<'t> {
             return Ok(false);
         };
         self.clear(collection.id, true)?;
-        for index in &collection.indexes {
-            self.clear(index.id, false)?;
+        let indexes = collection.indexes.iter().chain(&collection.unfinished);
+        for id in indexes
+            .map(|index| index.id)
+            .chain(collection.leaving.iter().copied())
+        {
+            self.clear(id, false)?;
         }
         self.catalog.remove(name)?;
         self.counts.remove(collection.id)?;
@@ -149,10 +167,48 @@ impl<'t> Batch<'t> {
         Ok(true)
     }
 
-    pub(crate) fn create_index(&mut self, name: &str, spec: IndexSpec) -> Result<()> {
+    /// Makes an index, or begins to where the collection is large: then with the number by which it is [gone on](Self::build_round) with.
+    pub(crate) fn create_index(&mut self, name: &str, spec: IndexSpec) -> Result<Option<u32>> {
         let collection = self.collection(name)?;
-        if spec.is_of_id() {
+        let Some(index) = self.new_index(&collection, spec)? else {
+            return Ok(None);
+        };
+        let is_small = self.is_small(&collection)?;
+        let id = self.begin_index(&collection, index)?;
+        if is_small {
+            self.build_at_once(name, id)?;
+        }
+        Ok((!is_small).then_some(id))
+    }
+
+    /// Makes an index, however large the collection is.
+    pub(crate) fn create_index_at_once(&mut self, name: &str, spec: IndexSpec) -> Result<()> {
+        let collection = self.collection(name)?;
+        let Some(index) = self.new_index(&collection, spec)? else {
             return Ok(());
+        };
+        let id = self.begin_index(&collection, index)?;
+        self.build_at_once(name, id)
+    }
+
+    /// Begins the index of owners where the collection is large and will have none without that one.
+    pub(crate) fn replace_owner_index(&mut self, name: &str, goes: &str) -> Result<Option<u32>> {
+        let collection = self.collection(name)?;
+        let finds_owners = |index: &&Index| index.finds_owners();
+        let goes = |index: &Index| !index.built_in && index.spec.name == goes;
+        let mut finding = collection.indexes.iter().filter(finds_owners);
+        let is_only = finding.next().is_some_and(goes) && finding.next().is_none();
+        if !is_only || self.is_small(&collection)? {
+            return Ok(None);
+        }
+        let owners = Index::of_owners(self.next_id()?)?;
+        self.begin_index(&collection, owners).map(Some)
+    }
+
+    /// An index that is to be made; `None` where it is there.
+    fn new_index(&mut self, collection: &Collection, spec: IndexSpec) -> Result<Option<Index>> {
+        if spec.is_of_id() {
+            return Ok(None);
         }
         spec.check().map_err(docdb::Error::from)?;
         if let Some(there) = collection
@@ -161,7 +217,7 @@ impl<'t> Batch<'t> {
             .find(|index| !index.built_in && index.spec.name == spec.name)
         {
             if there.spec == spec {
-                return Ok(());
+                return Ok(None);
             }
             return Err(DatabaseError::Refused(docdb::Error::new(
                 code::INDEX_KEY_SPECS_CONFLICT,
@@ -171,69 +227,214 @@ impl<'t> Batch<'t> {
                 ),
             )));
         }
-        let index = Index::new(self.next_id()?, spec, false)?;
-        let mut collection = Collection::clone(&collection);
+        Index::new(self.next_id()?, spec, false).map(Some)
+    }
+
+    /// Whether all documents of a collection go into one round.
+    fn is_small(&self, collection: &Collection) -> Result<bool> {
+        let count = self.counts.table.get(collection.id);
+        let count = count
+            .map_err(DatabaseError::unavailable)?
+            .map_or(0, |count| count.value());
+        let delta = self.deltas.get(&collection.id).copied().unwrap_or_default();
+        Ok(count.saturating_add_signed(delta) <= self.round.documents as u64)
+    }
+
+    /// From here on what is written has its entries in the index; nobody else was making one of this collection.
+    fn begin_index(&mut self, collection: &Collection, index: Index) -> Result<u32> {
+        let mut collection = Collection::clone(collection);
+        // One whose making failed, and could not be given up then.
+        let left = std::mem::take(&mut collection.unfinished).into_iter();
+        collection.leaving.extend(left.map(|index| index.id));
+        let id = index.id;
+        collection.unfinished.push(index);
+        self.keep(&collection)?;
+        Ok(id)
+    }
+
+    fn build_at_once(&mut self, name: &str, id: u32) -> Result<()> {
+        let mut from = None;
+        loop {
+            from = self.build_round(name, id, from.as_deref())?;
+            if from.is_none() {
+                return self.finish_index(name, id);
+            }
+        }
+    }
+
+    /// Adds entries of some documents to an index that was begun, from the one of that key on; with the key of the next.
+    pub(crate) fn build_round(
+        &mut self,
+        name: &str,
+        id: u32,
+        from: Option<&[u8]>,
+    ) -> Result<Option<Vec<u8>>> {
+        let mut collection = Collection::clone(&*self.collection(name)?);
+        let (first, end) = bounds(collection.id);
+        let index = unfinished(&mut collection, id)?;
+        let was_multikey = index.multikey;
+        let (mut added, mut next, mut bytes) = (Vec::new(), None, 0);
+        let documents = self
+            .documents
+            .table
+            .range::<&[u8]>(from.unwrap_or(&first[..])..&end[..])
+            .map_err(DatabaseError::unavailable)?;
+        for entry in documents {
+            let (key, document) = entry.map_err(DatabaseError::unavailable)?;
+            // Kept few at a time: the table that is read and the one that is written are two.
+            if added.len() >= self.round.documents || bytes >= self.round.bytes {
+                next = Some(key.value().to_vec());
+                break;
+            }
+            bytes += document.value().len();
+            let entries = Entries::to_add(index, &decode(document.value())?)?;
+            if entries.multikey {
+                index.set_multikey();
+            }
+            added.push((key.value().to_vec(), entries.values));
+        }
+        let index = index.clone();
+        self.dirty = true;
+        add_entries(
+            &mut self.indexes,
+            &collection,
+            &index,
+            &self.documents.table,
+            added,
+        )?;
+        if index.multikey != was_multikey {
+            self.keep(&collection)?;
+        }
+        Ok(next)
+    }
+
+    /// Has everybody find by an index that has the entries of all documents.
+    pub(crate) fn finish_index(&mut self, name: &str, id: u32) -> Result<()> {
+        let mut collection = Collection::clone(&*self.collection(name)?);
+        let index = unfinished(&mut collection, id)?.clone();
+        for suspect in self.builds.suspects(id) {
+            self.judge(&collection, &index, &suspect)?;
+        }
+        collection.unfinished.retain(|other| other.id != id);
         // Two that do the same would each cost a page with every document.
         if index.finds_owners()
+            && !index.built_in
             && let Some(at) = collection.indexes.iter().position(|index| index.built_in)
         {
             let owners = collection.indexes.remove(at);
-            self.clear(owners.id, false)?;
+            self.remove_index(&mut collection, owners.id)?;
         }
-        self.build_index(&collection, index)
+        collection.indexes.push(index);
+        self.keep(&collection)
     }
 
-    /// Gives collections of files that are older than it the index of owners.
-    pub(crate) fn add_owner_indexes(&mut self) -> Result<()> {
+    /// Whether what was suspected of an index is so now.
+    fn judge(&self, collection: &Collection, index: &Index, suspect: &Suspect) -> Result<()> {
+        match suspect {
+            Suspect::Document(key) => match self.get(key)? {
+                Some(document) => Entries::to_add(index, &document).map(drop),
+                None => Ok(()),
+            },
+            Suspect::Value(value) => {
+                let mut first = None;
+                let is_second = |owner: &[u8]| first.replace(owner.to_vec()).is_some();
+                let is_taken = taken(&self.indexes.table, value, is_second)?;
+                match first.filter(|_| is_taken) {
+                    Some(owner) => {
+                        let document = self.get(&owner)?.unwrap_or_default();
+                        Err(duplicate(collection, index, &document, value))
+                    }
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Gives up an index that was begun, if it is there.
+    pub(crate) fn give_up_index(&mut self, name: &str, id: u32) -> Result<()> {
+        let Some(collection) = self.cache.read(&self.catalog.table, name)? else {
+            return Ok(());
+        };
+        let mut collection = Collection::clone(&collection);
+        if collection
+            .unfinished
+            .extract_if(.., |index| index.id == id)
+            .count()
+            == 0
+        {
+            return Ok(());
+        }
+        self.remove_index(&mut collection, id)?;
+        self.keep(&collection)
+    }
+
+    /// Removes the entries of an index; those of a large collection are [swept](Self::sweep) out.
+    fn remove_index(&mut self, collection: &mut Collection, id: u32) -> Result<()> {
+        if self.is_small(collection)? {
+            return self.clear(id, false);
+        }
+        collection.leaving.push(id);
+        Ok(())
+    }
+
+    /// Removes some of the entries that are left of a collection's indexes; answers whether there are more.
+    pub(crate) fn sweep(&mut self, name: &str) -> Result<bool> {
+        let Some(collection) = self.cache.read(&self.catalog.table, name)? else {
+            return Ok(false);
+        };
+        let Some(&id) = collection.leaving.first() else {
+            return Ok(false);
+        };
+        let (from, to) = bounds(id);
+        let at = self.round.documents.saturating_mul(SWEPT);
+        let until = range(&self.indexes.table, id)?.nth(at).transpose();
+        let until = until.map_err(DatabaseError::unavailable)?;
+        let until = until.map(|(key, _)| key.value().to_vec());
+        self.dirty = true;
+        if let Some(until) = until {
+            self.indexes.clear(&from, &until)?;
+            return Ok(true);
+        }
+        self.indexes.clear(&from, &to)?;
+        let mut collection = Collection::clone(&collection);
+        collection.leaving.remove(0);
+        self.keep(&collection)?;
+        Ok(!collection.leaving.is_empty())
+    }
+
+    /// Removes what a process left that was killed while it made or removed indexes, and gives collections of files that are older than it
+    /// the index of owners.
+    pub(crate) fn bring_up_indexes(&mut self) -> Result<()> {
         let mut names = Vec::new();
         for entry in self.catalog.table.iter().map_err(DatabaseError::unavailable)? {
             let (name, _) = entry.map_err(DatabaseError::unavailable)?;
             names.push(name.value().to_owned());
         }
         for name in names {
-            let collection = self.collection(&name)?;
+            let mut collection = Collection::clone(&*self.collection(&name)?);
+            if collection.is_in_pieces() {
+                let unfinished = std::mem::take(&mut collection.unfinished).into_iter();
+                let leaving = std::mem::take(&mut collection.leaving).into_iter();
+                for id in unfinished.map(|index| index.id).chain(leaving) {
+                    self.clear(id, false)?;
+                }
+                self.keep(&collection)?;
+            }
             if !collection.has_owner_index() {
-                let owners = Index::of_owners(self.next_id()?)?;
-                self.build_index(&collection, owners)?;
+                self.add_owner_index(&name)?;
             }
         }
         Ok(())
     }
 
-    /// Makes an index over the documents that are there.
-    fn build_index(&mut self, collection: &Collection, mut index: Index) -> Result<()> {
-        let mut added = Vec::new();
-        for entry in range(&self.documents.table, collection.id)? {
-            let (key, bytes) = entry.map_err(DatabaseError::unavailable)?;
-            let document = decode(bytes.value())?;
-            let entries = Entries::to_add(&index, &document)?;
-            if entries.multikey {
-                index.set_multikey();
-            }
-            added.push((key.value().to_vec(), entries.values));
-            // Kept few at a time: the table that is read and the one that is written are two.
-            if added.len() == 1024 {
-                add_entries(
-                    &mut self.indexes,
-                    collection,
-                    &index,
-                    &self.documents.table,
-                    &mut added,
-                )?;
-            }
-        }
-        add_entries(
-            &mut self.indexes,
-            collection,
-            &index,
-            &self.documents.table,
-            &mut added,
-        )?;
-        let mut collection = Collection::clone(collection);
-        collection.indexes.push(index);
-        self.keep(&collection)
+    fn add_owner_index(&mut self, name: &str) -> Result<()> {
+        let collection = self.collection(name)?;
+        let owners = Index::of_owners(self.next_id()?)?;
+        let id = self.begin_index(&collection, owners)?;
+        self.build_at_once(name, id)
     }
 
+    /// Removes an index; answers whether there was one.
     pub(crate) fn drop_index(&mut self, name: &str, index: &str) -> Result<bool> {
         let mut collection = Collection::clone(&*self.collection(name)?);
         let Some(at) = collection
@@ -244,12 +445,10 @@ impl<'t> Batch<'t> {
             return Ok(false);
         };
         let index = collection.indexes.remove(at);
-        self.clear(index.id, false)?;
-        if collection.has_owner_index() {
-            self.keep(&collection)?;
-        } else {
-            let owners = Index::of_owners(self.next_id()?)?;
-            self.build_index(&collection, owners)?;
+        self.remove_index(&mut collection, index.id)?;
+        self.keep(&collection)?;
+        if !collection.has_owner_index() {
+            self.add_owner_index(name)?;
         }
         Ok(true)
     }
@@ -306,6 +505,13 @@ impl<'t> Batch<'t> {
     fn remove_entries(&mut self, collection: &Collection, key: &[u8], document: &Document) -> Result<()> {
         for index in &collection.indexes {
             for value in Entries::of(index, document)?.values {
+                let entry = [value.as_slice(), &key[ID_AT..]].concat();
+                self.indexes.remove(&entry)?;
+            }
+        }
+        for index in &collection.unfinished {
+            // What it does not admit may have none.
+            for value in Entries::of(index, document).unwrap_or_default().values {
                 let entry = [value.as_slice(), &key[ID_AT..]].concat();
                 self.indexes.remove(&entry)?;
             }
@@ -372,6 +578,9 @@ impl<'t> Batch<'t> {
                 self.indexes.insert(&entry, &key)?;
             }
         }
+        for index in &collection.unfinished {
+            newly_multikey |= self.put_in_unfinished(index, &key, before, document)?;
+        }
         self.documents.insert(&key, bytes.as_bytes())?;
         self.note(collection, id, kind, Some(bytes));
         if newly_multikey {
@@ -381,9 +590,48 @@ impl<'t> Batch<'t> {
                     index.set_multikey();
                 }
             }
+            for index in &mut collection.unfinished {
+                if Entries::of(index, document).is_ok_and(|entries| entries.multikey) {
+                    index.set_multikey();
+                }
+            }
             self.keep(&collection)?;
         }
         Ok(())
+    }
+
+    /// Puts the entries of a document into an index in the making, for which nobody is refused; answers whether it is multikey by it.
+    fn put_in_unfinished(
+        &mut self,
+        index: &Index,
+        key: &[u8],
+        before: Option<&Document>,
+        document: &Document,
+    ) -> Result<bool> {
+        let after = match Entries::to_add(index, document) {
+            Ok(after) => after,
+            Err(DatabaseError::Refused(_)) => {
+                self.builds.suspect(index.id, Suspect::Document(key.to_vec()));
+                Entries::default()
+            }
+            Err(error) => return Err(error),
+        };
+        let before = before
+            .and_then(|before| Entries::of(index, before).ok())
+            .unwrap_or_default();
+        for value in before.values.iter().filter(|value| !after.values.contains(value)) {
+            let entry = [value.as_slice(), &key[ID_AT..]].concat();
+            self.indexes.remove(&entry)?;
+        }
+        // Whether those that it had before are in it is not known.
+        for value in &after.values {
+            if index.spec.unique && taken(&self.indexes.table, value, |owner| owner != key)? {
+                self.builds.suspect(index.id, Suspect::Value(value.clone()));
+            }
+            let entry = [value.as_slice(), &key[ID_AT..]].concat();
+            self.indexes.insert(&entry, key)?;
+        }
+        Ok(after.multikey && !index.multikey)
     }
 
     fn note(
@@ -429,14 +677,21 @@ impl<'t> Batch<'t> {
     }
 }
 
+/// The index of that number in the making. Another collection may stand in the place of the one that it was begun in.
+fn unfinished(collection: &mut Collection, id: u32) -> Result<&mut Index> {
+    let name = Arc::clone(&collection.name);
+    let index = collection.unfinished.iter_mut().find(|index| index.id == id);
+    index.ok_or_else(|| DatabaseError::CollectionMissing(name.to_string()))
+}
+
 fn add_entries(
     indexes: &mut Measured<'_>,
     collection: &Collection,
     index: &Index,
     documents: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    added: &mut Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    added: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
 ) -> Result<()> {
-    for (key, values) in added.drain(..) {
+    for (key, values) in added {
         for value in values {
             if index.spec.unique && taken(&indexes.table, &value, |owner| owner != key)? {
                 let document = documents
@@ -461,7 +716,7 @@ fn add_entries(
 pub(crate) fn taken(
     indexes: &impl ReadableTable<&'static [u8], &'static [u8]>,
     value: &[u8],
-    in_the_way: impl Fn(&[u8]) -> bool,
+    mut in_the_way: impl FnMut(&[u8]) -> bool,
 ) -> Result<bool> {
     for entry in indexes
         .range::<&[u8]>(value..)

@@ -18,6 +18,11 @@ pub(crate) struct Collection {
     pub(crate) id: u32,
     pub(crate) name: Arc<str>,
     pub(crate) indexes: Vec<Index>,
+    /// Indexes in the making: what is written has its entries in them, and nobody looks for anything by them. An older program knows
+    /// nothing of these.
+    pub(crate) unfinished: Vec<Index>,
+    /// The numbers of indexes whose entries are being removed.
+    pub(crate) leaving: Vec<u32>,
     /// What the planner is shown: the index of `_id`, then `indexes`.
     pub(crate) plannable: Vec<docdb::index::Index>,
 }
@@ -90,6 +95,41 @@ impl Index {
         }
     }
 
+    fn encode(&self) -> Bson {
+        Bson::Document(doc! {
+            "id": i64::from(self.id),
+            "name": &self.spec.name,
+            "fields": self.spec.pattern(),
+            "unique": self.spec.unique,
+            "sparse": self.spec.sparse,
+            "multikey": self.multikey,
+            "builtIn": self.built_in,
+        })
+    }
+
+    fn decode(id: u32, index: &Document, broken: impl Fn() -> DatabaseError) -> Result<Self> {
+        let fields = index.get_document("fields").map_err(|_| broken())?;
+        let fields = fields.iter().map(|(path, kind)| IndexField {
+            path: path.clone(),
+            kind: match kind {
+                Bson::String(_) => IndexKind::Sphere,
+                Bson::Int32(-1) => IndexKind::Descending,
+                _ => IndexKind::Ascending,
+            },
+        });
+        let spec = IndexSpec {
+            name: index.get_str("name").map_err(|_| broken())?.to_owned(),
+            fields: fields.collect(),
+            unique: index.get_bool("unique").unwrap_or(false),
+            sparse: index.get_bool("sparse").unwrap_or(false),
+        };
+        let multikey = index.get_bool("multikey").unwrap_or(true);
+        Ok(Self {
+            built_in: index.get_bool("builtIn").unwrap_or(false),
+            ..Self::new(id, spec, multikey)?
+        })
+    }
+
     /// It has seen a document with several entries.
     pub(crate) fn set_multikey(&mut self) {
         self.multikey = true;
@@ -107,6 +147,8 @@ impl Collection {
             id,
             name: name.into(),
             indexes,
+            unfinished: Vec::new(),
+            leaving: Vec::new(),
             plannable,
         })
     }
@@ -115,23 +157,21 @@ impl Collection {
         self.indexes.iter().any(Index::finds_owners)
     }
 
+    /// Whether an index was begun and is not whole, or entries are left of one that is gone.
+    pub(crate) fn is_in_pieces(&self) -> bool {
+        !self.unfinished.is_empty() || !self.leaving.is_empty()
+    }
+
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
-        let indexes: Vec<Bson> = self
-            .indexes
-            .iter()
-            .map(|index| {
-                Bson::Document(doc! {
-                    "id": i64::from(index.id),
-                    "name": &index.spec.name,
-                    "fields": index.spec.pattern(),
-                    "unique": index.spec.unique,
-                    "sparse": index.spec.sparse,
-                    "multikey": index.multikey,
-                    "builtIn": index.built_in,
-                })
-            })
-            .collect();
-        let document = doc! { "id": i64::from(self.id), "indexes": indexes };
+        let encoded = |indexes: &[Index]| indexes.iter().map(Index::encode).collect::<Vec<_>>();
+        let mut document = doc! { "id": i64::from(self.id), "indexes": encoded(&self.indexes) };
+        if !self.unfinished.is_empty() {
+            document.insert("unfinished", encoded(&self.unfinished));
+        }
+        if !self.leaving.is_empty() {
+            let leaving = self.leaving.iter().copied().map(i64::from);
+            document.insert("leaving", leaving.collect::<Vec<_>>());
+        }
         document.to_vec().map_err(DatabaseError::unavailable)
     }
 
@@ -139,32 +179,29 @@ impl Collection {
         let broken =
             || DatabaseError::unavailable(format!("the entry of collection {name:?} in the file is damaged"));
         let document = Document::from_reader(bytes).map_err(DatabaseError::unavailable)?;
-        let number = |document: &Document| document.get_i64("id").ok().and_then(|id| u32::try_from(id).ok());
-        let mut indexes = Vec::new();
-        for index in document.get_array("indexes").map_err(|_| broken())? {
-            let index = index.as_document().ok_or_else(broken)?;
-            let fields = index.get_document("fields").map_err(|_| broken())?;
-            let fields = fields.iter().map(|(path, kind)| IndexField {
-                path: path.clone(),
-                kind: match kind {
-                    Bson::String(_) => IndexKind::Sphere,
-                    Bson::Int32(-1) => IndexKind::Descending,
-                    _ => IndexKind::Ascending,
-                },
+        let number =
+            |value: Option<&Bson>| value.and_then(Bson::as_i64).and_then(|id| u32::try_from(id).ok());
+        let list = |name: &str| document.get_array(name).map_or(&[][..], Vec::as_slice);
+        let indexes = |name: &str| -> Result<Vec<Index>> {
+            let entries = list(name).iter();
+            let decoded = entries.map(|index| {
+                let index = index.as_document().ok_or_else(broken)?;
+                Index::decode(number(index.get("id")).ok_or_else(broken)?, index, broken)
             });
-            let spec = IndexSpec {
-                name: index.get_str("name").map_err(|_| broken())?.to_owned(),
-                fields: fields.collect(),
-                unique: index.get_bool("unique").unwrap_or(false),
-                sparse: index.get_bool("sparse").unwrap_or(false),
-            };
-            let multikey = index.get_bool("multikey").unwrap_or(true);
-            indexes.push(Index {
-                built_in: index.get_bool("builtIn").unwrap_or(false),
-                ..Index::new(number(index).ok_or_else(broken)?, spec, multikey)?
-            });
-        }
-        Self::new(number(&document).ok_or_else(broken)?, name, indexes)
+            decoded.collect()
+        };
+        document.get_array("indexes").map_err(|_| broken())?;
+        let leaving = list("leaving").iter();
+        let leaving = leaving.map(|id| number(Some(id)).ok_or_else(broken));
+        Ok(Self {
+            unfinished: indexes("unfinished")?,
+            leaving: leaving.collect::<Result<_>>()?,
+            ..Self::new(
+                number(document.get("id")).ok_or_else(broken)?,
+                name,
+                indexes("indexes")?,
+            )?
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 //! files that are no database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod builds;
 mod crash;
 mod faults;
 mod isolation;
@@ -9,6 +10,7 @@ mod isolation;
 mod memory;
 mod opening;
 mod queries;
+mod rounds;
 mod seen;
 
 use std::{
@@ -26,23 +28,48 @@ fn open(path: &Path) -> Result<Embedded, FileError> {
     Embedded::open(path, Options::default())
 }
 
+/// How long a test waits for what has to come: longer than that it would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits for what has to come.
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(came) = look() {
+            return came;
+        }
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        thread::yield_now();
+    }
+}
+
+/// The same of a future.
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    let came = tokio::time::timeout(PATIENCE, future).await;
+    came.expect("it comes to an end")
+}
+
+/// So many cases of a property; one that fails is not made smaller for ever.
+fn cases(cases: u32) -> proptest::test_runner::Config {
+    proptest::test_runner::Config {
+        max_shrink_time: 60_000,
+        ..proptest::test_runner::Config::with_cases(cases)
+    }
+}
+
 /// Opens it once whoever had it before has let go: the writer's thread does when it has seen that nobody asks any more.
 fn open_again(path: &Path) -> Embedded {
-    loop {
-        match open(path) {
-            Err(error) if error.is_in_use() => std::thread::yield_now(),
-            opened => return opened.unwrap(),
-        }
-    }
+    wait_for("somebody has the file open", || match open(path) {
+        Err(error) if error.is_in_use() => None,
+        opened => Some(opened.unwrap()),
+    })
 }
 
 /// Closes it, and waits until the file is let go of.
 fn close(database: Embedded, path: &Path) {
     drop(database);
     let file = std::fs::File::open(path).unwrap();
-    while file.try_lock().is_err() {
-        std::thread::yield_now();
-    }
+    wait_for("it is not let go of", || file.try_lock().ok());
 }
 
 fn index(path: &str, kind: IndexKind) -> IndexSpec {

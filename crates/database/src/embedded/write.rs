@@ -1,13 +1,14 @@
 //! What each write does, outside of transactions and in one.
 
+mod ahead;
 mod matching;
 mod noted;
 mod plan;
 mod target;
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
-use bson::Document;
+use bson::{DateTime, Document};
 use docdb::{
     Context,
     key::Direction,
@@ -17,7 +18,14 @@ use docdb::{
 };
 use redb::ReadableDatabase as _;
 
-use self::{matching::Matched, noted::Noted, plan::WritePlan, target::Committed};
+pub(crate) use self::ahead::RoundSize;
+use self::{
+    ahead::{compute, judge_growth},
+    matching::Matched,
+    noted::Noted,
+    plan::WritePlan,
+    target::{Basis, Committed},
+};
 use super::{
     Bounds, Shared,
     batch::Batch,
@@ -38,12 +46,23 @@ const FEW: usize = 32;
 pub(crate) enum Work {
     CreateCollection(String),
     DropCollection(String),
+    /// Makes an index, or begins to.
     CreateIndex(String, IndexSpec),
+    /// Begins what finds whose documents are, before the index of that name is dropped by which they were found.
+    ReplaceOwnerIndex(String, String),
+    /// Goes on with an index that was begun, from the document of that key.
+    BuildIndex(String, u32, Option<Vec<u8>>),
+    FinishIndex(String, u32),
+    GiveUpIndex(String, u32),
+    /// Removes some of what is left of indexes.
+    Sweep(String),
     /// Makes it for a look: it is given up in any case.
     TryIndex(String, IndexSpec),
     DropIndex(String, String),
     /// In the collection of that name; with what was looked at beforehand.
-    Documents(String, Arc<DocumentWrite>, Option<Seen>),
+    Documents(String, Arc<DocumentWrite>, Option<Arc<Seen>>),
+    /// To some of the documents that it found.
+    Round(String, Arc<DocumentWrite>, Round),
     Begin,
     Commit,
     Abort,
@@ -58,6 +77,8 @@ impl Work {
             self,
             Self::DropCollection(_)
                 | Self::CreateIndex(..)
+                | Self::ReplaceOwnerIndex(..)
+                | Self::FinishIndex(..)
                 | Self::TryIndex(..)
                 | Self::DropIndex(..)
                 | Self::Commit
@@ -110,6 +131,38 @@ impl DocumentWrite {
             Access::Scan | Access::Union(_) => true,
         }
     }
+
+    /// Whether it may be made to the documents that were seen a round at a time. What adds a document where none matches, and saw none, is
+    /// made at once.
+    pub(crate) fn goes_in_rounds(&self, seen: &Seen) -> bool {
+        match self {
+            Self::Update(update) => update.many && (update.upsert.is_none() || !seen.found.is_empty()),
+            Self::Remove { many, .. } => *many,
+            Self::Insert { .. } | Self::Take { .. } => false,
+        }
+    }
+
+    /// What has come of it before its first round.
+    pub(crate) fn nothing_done(&self, rounds: &Rounds) -> WriteDone {
+        let looked = Some(rounds.looked.clone());
+        match self {
+            Self::Remove { .. } => WriteDone::Removed(Tally { count: 0, looked }),
+            _ => WriteDone::Updated(Box::new(Updated {
+                looked,
+                ..Updated::default()
+            })),
+        }
+    }
+
+    /// Whether none matched and one is to be added then.
+    pub(crate) fn adds_after(&self, done: &WriteDone) -> bool {
+        match (self, done) {
+            (Self::Update(update), WriteDone::Updated(updated)) => {
+                update.upsert.is_some() && updated.matched == 0
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The documents that a write found on a snapshot.
@@ -119,11 +172,97 @@ pub(crate) struct Seen {
     collection: u32,
     /// The number of the last change that the snapshot has.
     sequence: u64,
+    /// The time of the operation.
+    now: DateTime,
     found: Arc<Vec<Matched>>,
     looked: Looked,
+    /// Whether they are too many for one round.
+    pub(crate) is_large: bool,
 }
 
-/// Looks on a snapshot for the documents that a write is about.
+impl Seen {
+    /// What is to be done in rounds to the documents that were found, each by itself.
+    pub(crate) fn rounds(&self) -> Rounds {
+        Rounds {
+            now: self.now,
+            looked: self.looked.clone(),
+            keys: self.found.iter().map(|matched| matched.key.clone()).collect(),
+            tries: 0,
+        }
+    }
+}
+
+/// What is left of a large write.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    /// The time of the operation.
+    now: DateTime,
+    pub(crate) looked: Looked,
+    /// Of the documents, in their order.
+    keys: VecDeque<Vec<u8>>,
+    /// So many rounds, one after the other, have left documents that changed meanwhile.
+    tries: usize,
+}
+
+/// So often a document that changed since it was looked at is left for the next round; then it is looked at where it is written.
+const TRIES: usize = 3;
+
+impl Rounds {
+    pub(crate) fn is_done(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Takes back what a round has left.
+    pub(crate) fn leave(&mut self, left: Vec<Vec<u8>>) {
+        self.tries = if left.is_empty() { 0 } else { self.tries + 1 };
+        for key in left.into_iter().rev() {
+            self.keys.push_front(key);
+        }
+    }
+
+    /// Looks at the next documents and computes what becomes of them; with how many rounds of loops there may be in what follows.
+    pub(crate) fn next(
+        mut self,
+        shared: &Shared,
+        file: &redb::Database,
+        bounds: &Bounds,
+        name: &str,
+        write: &DocumentWrite,
+    ) -> Result<(Self, Round, u64)> {
+        let context = shared.context_at(self.now, bounds);
+        let plan = WritePlan::parse(name, write)?;
+        let snapshot = file.begin_read().map_err(DatabaseError::unavailable)?;
+        let documents = snapshot
+            .open_table(DOCUMENTS)
+            .map_err(DatabaseError::unavailable)?;
+        let matched = self.keys.iter().map(|key| Matched::of_key(key.clone()));
+        let computed = compute(&plan, &documents, matched, shared.round, &context)?;
+        self.keys.drain(..computed.reached);
+        let round = Round {
+            now: self.now,
+            found: Arc::new(computed.found),
+            is_last_try: self.tries >= TRIES,
+        };
+        Ok((self, round, context.steps_left()))
+    }
+}
+
+/// Some documents of a large write.
+#[derive(Debug)]
+pub(crate) struct Round {
+    now: DateTime,
+    found: Arc<Vec<Matched>>,
+    /// Whether those that have changed since they were looked at are looked at once more where they are written.
+    is_last_try: bool,
+}
+
+impl Round {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+}
+
+/// Looks on a snapshot for the documents that a write is about, and computes what an update makes of them.
 pub(crate) fn look(
     shared: &Shared,
     file: &redb::Database,
@@ -150,12 +289,29 @@ pub(crate) fn look(
         indexes: &indexes,
         overlay: None,
     };
-    let found = matching.of(view, &collection)?;
+    let mut found = matching.of(view, &collection)?;
+    let looked = matching.looked;
+    let is_large = match write {
+        DocumentWrite::Update(update) => {
+            let context = shared.context_at(context.now, bounds);
+            let computed = compute(&plan, &documents, found.iter().cloned(), shared.round, &context)?;
+            if !computed.is_full {
+                found = Arc::new(computed.found);
+            } else if update.largest.is_some() {
+                judge_growth(&plan, &documents, &found, &context)?;
+            }
+            computed.is_full
+        }
+        DocumentWrite::Remove { .. } => found.len() > shared.round.documents,
+        DocumentWrite::Insert { .. } | DocumentWrite::Take { .. } => false,
+    };
     Ok(Some(Seen {
         collection: collection.id,
         sequence: sequence.map_or(0, |sequence| sequence.value()),
+        now: context.now,
         found,
-        looked: matching.looked,
+        looked,
+        is_large,
     }))
 }
 
@@ -163,12 +319,18 @@ pub(crate) fn look(
 #[derive(Debug)]
 pub(crate) enum WriteDone {
     Done,
+    /// An index was begun, of that number.
+    Building(u32),
+    /// The key of the next document to go on with.
+    Reached(Option<Vec<u8>>),
     /// Whether there was what had to go.
     Was(bool),
     Inserted(Inserted),
     Updated(Box<Updated>),
     Removed(Tally),
     Taken(Option<Document>),
+    /// What came of some of the documents of a write, and the keys of those that have changed since they were looked at.
+    Round(Box<Self>, Vec<Vec<u8>>),
     Began(TransactionId),
     /// Nothing yet: a transaction has locked a document that it would write.
     Locked,
@@ -177,15 +339,32 @@ pub(crate) enum WriteDone {
 }
 
 impl WriteDone {
+    /// Adds what came of further documents of the same write; gives it back where it is of another one.
+    pub(crate) fn add(&mut self, more: Self) -> std::result::Result<(), Self> {
+        match (self, more) {
+            (Self::Updated(all), Self::Updated(more)) => {
+                all.matched += more.matched;
+                all.modified += more.modified;
+                all.document = more.document.or_else(|| all.document.take());
+            }
+            (Self::Removed(all), Self::Removed(more)) => all.count += more.count,
+            (_, more) => return Err(more),
+        }
+        Ok(())
+    }
+
     /// Which of them it is, for the log.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Done => "what was wanted is done",
+            Self::Building(_) => "an index was begun",
+            Self::Reached(_) => "how far an index has come",
             Self::Was(_) => "whether there was what had to go",
             Self::Inserted(_) => "what was added",
             Self::Updated(_) => "what was updated",
             Self::Removed(_) => "how many were removed",
             Self::Taken(_) => "which document was taken",
+            Self::Round(..) => "what came of some documents",
             Self::Began(_) => "which transaction began",
             Self::Locked => "a document is locked",
             Self::Stale => "what was looked for has changed",
@@ -227,27 +406,71 @@ pub(crate) fn apply(
         }
         Work::CreateCollection(name) => batch.create_collection(name).map(|()| WriteDone::Done),
         Work::DropCollection(name) => batch.drop_collection(name).map(WriteDone::Was),
-        Work::CreateIndex(name, spec) | Work::TryIndex(name, spec) => {
-            batch.create_index(name, spec.clone()).map(|()| WriteDone::Done)
+        Work::CreateIndex(name, spec) => batch.create_index(name, spec.clone()).map(begun),
+        Work::ReplaceOwnerIndex(name, index) => batch.replace_owner_index(name, index).map(begun),
+        Work::BuildIndex(name, id, from) => {
+            let next = batch.build_round(name, *id, from.as_deref());
+            next.map(WriteDone::Reached)
+        }
+        Work::FinishIndex(name, id) => batch.finish_index(name, *id).map(|()| WriteDone::Done),
+        Work::GiveUpIndex(name, id) => batch.give_up_index(name, *id).map(|()| WriteDone::Done),
+        Work::Sweep(name) => batch.sweep(name).map(WriteDone::Was),
+        Work::TryIndex(name, spec) => {
+            let tried = batch.create_index_at_once(name, spec.clone());
+            tried.map(|()| WriteDone::Done)
         }
         Work::DropIndex(name, index) => batch.drop_index(name, index).map(WriteDone::Was),
         Work::Documents(name, write, seen) => {
             let plan = WritePlan::parse(name, write)?;
-            match turn {
-                Some(turn) => within(shared, file, batch, locks, &plan, turn, &context),
-                None => {
-                    let collection = batch.collection(plan.collection)?;
-                    let mut target = Committed {
-                        batch,
-                        locks,
-                        feed: &shared.feed,
-                        seen: seen.as_ref(),
-                    };
-                    plan.make(&mut target, &collection, &context)
+            match (turn, seen) {
+                (Some(turn), _) => within(shared, file, batch, locks, &plan, turn, &context),
+                (None, None) => {
+                    let (done, _) = at_once(shared, batch, locks, &plan, Basis::Nothing, &context)?;
+                    Ok(done)
+                }
+                (None, Some(seen)) => {
+                    let context = shared.context_at(seen.now, bounds);
+                    let (done, _) = at_once(shared, batch, locks, &plan, Basis::Seen(seen), &context)?;
+                    Ok(done)
                 }
             }
         }
+        Work::Round(name, write, round) => {
+            let plan = WritePlan::parse(name, write)?;
+            let context = shared.context_at(round.now, bounds);
+            let (done, left) = at_once(shared, batch, locks, &plan, Basis::Round(round), &context)?;
+            match done {
+                WriteDone::Locked => Ok(done),
+                done => Ok(WriteDone::Round(Box::new(done), left)),
+            }
+        }
     }
+}
+
+/// An index is made, or was begun.
+fn begun(index: Option<u32>) -> WriteDone {
+    index.map_or(WriteDone::Done, WriteDone::Building)
+}
+
+/// A write outside of transactions; with the keys of documents that it leaves for a later round.
+fn at_once(
+    shared: &Shared,
+    batch: &mut Batch<'_>,
+    locks: &Locks,
+    plan: &WritePlan<'_>,
+    basis: Basis<'_>,
+    context: &Context,
+) -> Result<(WriteDone, Vec<Vec<u8>>)> {
+    let collection = batch.collection(plan.collection)?;
+    let mut target = Committed {
+        batch,
+        locks,
+        feed: &shared.feed,
+        basis,
+        left: Vec::new(),
+    };
+    let done = plan.make(&mut target, &collection, context)?;
+    Ok((done, target.left))
 }
 
 /// A write of a transaction: it is noted, and made at the commit.

@@ -296,7 +296,7 @@ impl Writer {
         let write = file.begin_write().map_err(DatabaseError::unavailable)?;
         let alone = batch.first().is_some_and(|queued| queued.work.is_alone());
         let finished = {
-            let mut tables = Batch::new(&write, &shared.catalog)?;
+            let mut tables = Batch::new(&write, &shared.catalog, &shared.builds, shared.round)?;
             self.settle(tables.sequence());
             for at in 0..batch.len() {
                 let Some(queued) = batch.get_mut(at).filter(|queued| queued.outcome.is_none()) else {

@@ -17,6 +17,12 @@ const WRITERS: i64 = 64;
 /// Documents that a change of many is about.
 const GROUP: i64 = 12;
 
+/// Small, so that indexes take many; and a change of a group goes into one.
+const ROUND: RoundSize = RoundSize {
+    documents: 16,
+    ..RoundSize::DEFAULT
+};
+
 /// What one writer does again and again; each time with the next number, which it prints when it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -187,16 +193,35 @@ async fn reached(database: &Embedded, writer: i64) -> i64 {
     }
 }
 
-/// What the child of the tests below does: it writes, and prints what is acknowledged, until it is killed.
+/// What the child of the tests below does: it writes, and prints what is acknowledged, until it is killed; or, where whoever is to kill it is
+/// gone, for as long as a test waits.
 #[tokio::test]
 #[ignore = "a part of the tests below, which run it in a process of its own"]
 async fn write_until_killed() {
     let Some(path) = env::var_os(CHILD).map(PathBuf::from) else {
         return;
     };
-    let database = open_again(&path);
+    let database = wait_for("somebody has the file open", || {
+        let options = Options::default();
+        match file::open(&path, &options) {
+            Err(error) if error.is_in_use() => None,
+            opened => {
+                let clock = Box::new(Instant::now);
+                Some(Embedded::start_with(opened.unwrap(), options, clock, Some(REST_AFTER), ROUND).unwrap())
+            }
+        }
+    });
     prepare(&database).await;
     let mut writers = Vec::new();
+    let making = database.clone();
+    writers.push(tokio::spawn(async move {
+        // They take many rounds, in most of which it is killed.
+        let specs = ["writer", "text"].map(|path| super::index(path, IndexKind::Ascending));
+        for spec in specs.iter().cycle() {
+            making.create_index("c", spec.clone()).await.unwrap();
+            making.drop_index("c", &spec.name).await.unwrap();
+        }
+    }));
     for writer in 0..WRITERS {
         let reached = reached(&database, writer).await;
         let database = database.clone();
@@ -207,9 +232,12 @@ async fn write_until_killed() {
             }
         }));
     }
-    for writer in writers {
-        writer.await.unwrap();
-    }
+    let all = async {
+        for writer in writers {
+            writer.await.unwrap();
+        }
+    };
+    in_time(all).await;
 }
 
 fn spawn(path: &Path) -> Child {

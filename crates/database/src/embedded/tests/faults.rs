@@ -19,7 +19,7 @@ fn on_failing(path: &Path, first_wait: Duration) -> (Embedded, Arc<Faults>) {
     };
     let file = DataFile::open_with(path, &file::FORM, &file::bring_up, &settings).unwrap();
     let clock = Box::new(Instant::now);
-    let database = Embedded::start_with(Disk::new(file), options, clock, None).unwrap();
+    let database = Embedded::start_with(Disk::new(file), options, clock, None, RoundSize::DEFAULT).unwrap();
     (database, faults)
 }
 

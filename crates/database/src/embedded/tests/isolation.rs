@@ -434,7 +434,7 @@ async fn interleave(steps: &[Step]) {
     let (seconds, clock) = stepped();
     let options = Options::default();
     let disk = file::in_memory(&options).unwrap();
-    let database = Embedded::start_with(disk, options, clock, None).unwrap();
+    let database = Embedded::start_with(disk, options, clock, None, RoundSize::DEFAULT).unwrap();
     database.create_collection("c").await.unwrap();
     database.create_index("c", super::unique("u")).await.unwrap();
     let mut feed = database.changes(None).await.unwrap();
@@ -507,7 +507,7 @@ async fn interleave(steps: &[Step]) {
                         let mut turns = 0;
                         while database.handle.shared.parked.load(Ordering::SeqCst) <= parked.0.len() {
                             turns += 1;
-                            assert!(turns < 1_000_000, "{op:?} comes to no lock");
+                            assert!(turns < 100_000, "{op:?} comes to no lock");
                             assert!(queued(&mut running).await.is_none(), "{op:?}");
                             database.write(Work::Probe, None).await.unwrap();
                         }
@@ -549,7 +549,7 @@ fn interleaved(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn transactions_and_ordinary_writes_are_isolated(steps in proptest::collection::vec(step(), 1..60)) {
@@ -785,7 +785,7 @@ async fn a_file_grows_beside_a_transaction_and_not_after_it() {
     let (seconds, clock) = stepped();
     let options = Options::default();
     let disk = file::open(&path, &options).unwrap();
-    let database = Embedded::start_with(disk, options, clock, None).unwrap();
+    let database = Embedded::start_with(disk, options, clock, None, RoundSize::DEFAULT).unwrap();
     database.create_collection("c").await.unwrap();
     let write = async || {
         for n in 0..200_i64 {

@@ -105,7 +105,7 @@ async fn work_on_many() {
     }
     // Who listened was not kept all of it.
     let missed = loop {
-        match feed.next().await.unwrap() {
+        match in_time(feed.next()).await.unwrap() {
             Ok(_) => {}
             Err(missed) => break missed,
         }

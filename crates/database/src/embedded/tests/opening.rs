@@ -84,7 +84,7 @@ async fn a_file_is_not_repaired_after_a_crash_and_at_rest_it_needs_no_journal() 
         let options = Options::default();
         let disk = file::open(&path, &options).unwrap();
         let clock = Box::new(Instant::now);
-        let database = Embedded::start_with(disk, options, clock, rest_after).unwrap();
+        let database = Embedded::start_with(disk, options, clock, rest_after, RoundSize::DEFAULT).unwrap();
         database.create_collection("c").await.unwrap();
         for id in 0..3 {
             database
@@ -96,9 +96,9 @@ async fn a_file_is_not_repaired_after_a_crash_and_at_rest_it_needs_no_journal() 
             assert!(database.handle.shared.disk.needs_journal());
         }
         // The writer puts it to rest when it has seen that nobody writes.
-        while rest_after.is_some() && database.handle.shared.disk.needs_journal() {
-            std::thread::yield_now();
-        }
+        wait_for("it is not put to rest", || {
+            (rest_after.is_none() || !database.handle.shared.disk.needs_journal()).then_some(())
+        });
         let left = left(&path, "left.redb");
         if rest_after.is_some() {
             let _ = fs::remove_file(left.with_extension("redb-journal"));
@@ -118,7 +118,8 @@ async fn what_only_the_journal_has_is_done_again() {
     let path = folder.path().join("database.redb");
     let options = Options::default();
     let disk = file::open(&path, &options).unwrap();
-    let database = Embedded::start_with(disk, options, Box::new(Instant::now), None).unwrap();
+    let database =
+        Embedded::start_with(disk, options, Box::new(Instant::now), None, RoundSize::DEFAULT).unwrap();
     // Before it the file names no journal.
     database.create_collection("first").await.unwrap();
     let alone = left(&path, "alone.redb");
@@ -153,7 +154,7 @@ async fn what_only_the_journal_has_is_done_again() {
             .insert("next", vec![doc! { "_id": 1 }], None)
             .await
             .unwrap();
-        numbers.push(changes.next().await.unwrap().unwrap().sequence);
+        numbers.push(in_time(changes.next()).await.unwrap().unwrap().sequence);
         verify(database);
     }
     assert_eq!(numbers[0], numbers[1]);
@@ -380,7 +381,7 @@ async fn a_file_of_format_1_is_read() {
         .insert("users", vec![doc! { "_id": 9 }], None)
         .await
         .unwrap();
-    assert_eq!(changes.next().await.unwrap().unwrap().sequence, 10);
+    assert_eq!(in_time(changes.next()).await.unwrap().unwrap().sequence, 10);
     let found = database
         .find(
             "users",

@@ -97,7 +97,7 @@ fn look(database: &Embedded, write: &DocumentWrite) -> Option<write::Seen> {
 }
 
 async fn make(database: &Embedded, write: &Arc<DocumentWrite>, seen: Option<write::Seen>) -> WriteDone {
-    let work = Work::Documents("c".to_owned(), Arc::clone(write), seen);
+    let work = Work::Documents("c".to_owned(), Arc::clone(write), seen.map(Arc::new));
     database.write(work, None).await.unwrap()
 }
 
@@ -117,7 +117,7 @@ fn outcome(done: WriteDone) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn what_was_seen_is_written_as_if_it_were_looked_for_then(
@@ -147,6 +147,31 @@ proptest! {
             verify(&first);
         });
     }
+}
+
+/// What becomes of a document is computed with the search, and on the thread that writes only for one that has changed since.
+#[tokio::test]
+async fn what_was_computed_beforehand_is_not_computed_where_it_is_written() {
+    let set = |text: &str| {
+        let all = Update {
+            many: true,
+            ..change(doc! {"n": {"$gte": 0}}, doc! {"$set": {"by": text}})
+        };
+        Arc::new(DocumentWrite::Update(Box::new(all)))
+    };
+    let by = async |database: &Embedded| {
+        let found = documents(database, "c", None).await.unwrap();
+        let text = |document: &Document| document.get_str("by").unwrap().to_owned();
+        found.iter().map(text).collect::<Vec<_>>()
+    };
+    let database = filled(&[Step::Put(0, 1), Step::Put(1, 1), Step::Put(2, 1)]).await;
+    let seen = look(&database, &set("ahead"));
+    take_step(&database, &Step::Put(1, 2)).await;
+    // No caller has another update made than that which it looked for: it shows which of the two was computed.
+    let done = make(&database, &set("there"), seen).await;
+    assert!(matches!(done, WriteDone::Updated(updated) if updated.modified == 3));
+    assert_eq!(by(&database).await, ["ahead", "there", "ahead"]);
+    verify(&database);
 }
 
 /// Where more has changed than is looked at again on the thread that writes, nothing is done; and a collection of the same name is

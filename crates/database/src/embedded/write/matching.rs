@@ -38,11 +38,38 @@ pub(crate) struct Matched {
     pub(super) key: Vec<u8>,
     /// What the positional `$` stands for, where that was looked for already.
     element: Option<Element>,
+    /// What becomes of it, where that was computed already.
+    pub(super) ahead: Option<Arc<Ahead>>,
+}
+
+/// What becomes of a document, computed by a reader: it holds for as long as the document stands as it was read.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    /// The document as it was read.
+    before: Vec<u8>,
+    /// What it becomes; `None` where it stays as it is, or goes.
+    after: Option<Document>,
+}
+
+impl Ahead {
+    pub(super) fn new(before: &[u8], after: Option<Document>) -> Self {
+        let before = before.to_vec();
+        Self { before, after }
+    }
 }
 
 impl Matched {
+    /// The document of that key, of which nothing is known any more.
+    pub(super) const fn of_key(key: Vec<u8>) -> Self {
+        Self {
+            key,
+            element: None,
+            ahead: None,
+        }
+    }
+
     /// What the positional `$` stands for in it; `None` where it does not match after all.
-    fn element(
+    pub(super) fn element(
         &self,
         filter: &Filter,
         document: &Document,
@@ -109,6 +136,7 @@ impl Matching<'_> {
         Ok(Matched {
             key: key.to_vec(),
             element,
+            ahead: None,
         })
     }
 
@@ -158,6 +186,7 @@ impl Matching<'_> {
                 found.push(Matched {
                     key: key.clone(),
                     element: Some(element),
+                    ahead: None,
                 });
                 if !self.many {
                     break;
@@ -187,6 +216,67 @@ impl UpdatePlan {
     }
 }
 
+/// A document that is about to be changed.
+struct Planned {
+    before: Document,
+    after: After,
+}
+
+/// What a document becomes.
+enum After {
+    Ahead(Arc<Ahead>),
+    Now(Option<Document>),
+}
+
+impl After {
+    fn document(&self) -> Option<&Document> {
+        match self {
+            Self::Ahead(ahead) => ahead.after.as_ref(),
+            Self::Now(after) => after.as_ref(),
+        }
+    }
+}
+
+impl UpdatePlan {
+    /// What a document becomes, or nothing new; `None` where it does not match after all.
+    pub(super) fn after(
+        &self,
+        matched: &Matched,
+        before: &Document,
+        context: &Context,
+    ) -> docdb::error::Result<Option<Option<Document>>> {
+        let element = matched.element(&self.filter, before, context)?;
+        element
+            .map(|element| self.change.apply(before, element, context))
+            .transpose()
+    }
+
+    /// What becomes of a document at its turn; `None` where it is gone, does not match after all, or is left for later.
+    fn planned(
+        &self,
+        target: &mut impl Target,
+        matched: &Matched,
+        context: &Context,
+    ) -> Result<Option<Planned>> {
+        let ahead = match &matched.ahead {
+            Some(ahead) if target.stands_as(&matched.key, &ahead.before)? => Some(ahead),
+            Some(_) if target.leaves(&matched.key) => return Ok(None),
+            _ => None,
+        };
+        let Some(before) = target.get(&matched.key)? else {
+            return Ok(None);
+        };
+        let after = match ahead {
+            Some(ahead) => After::Ahead(Arc::clone(ahead)),
+            None => match self.after(matched, &before, context)? {
+                Some(after) => After::Now(after),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Planned { before, after }))
+    }
+}
+
 pub(super) fn update_in(
     target: &mut impl Target,
     collection: &Arc<Collection>,
@@ -205,7 +295,7 @@ pub(super) fn update_in(
     let Some(found) = target.matching(collection, &mut matching)? else {
         return Ok(WriteDone::Stale);
     };
-    if waits(target, collection, plan, &found, context)? {
+    if found.iter().any(|matched| target.is_locked(&matched.key)) {
         return Ok(WriteDone::Locked);
     }
     // What has begun to change is changed to its end.
@@ -218,34 +308,52 @@ pub(super) fn update_in(
         UpdateKind::Operators(_) | UpdateKind::Pipeline(_) => ChangeKind::Update,
         UpdateKind::Replacement(_) => ChangeKind::Replace,
     };
-    for matched in found.iter() {
-        let Some(before) = target.get(&matched.key)? else {
-            continue;
-        };
-        let Some(element) = matched.element(&plan.filter, &before, context)? else {
-            continue;
-        };
-        updated.matched += 1;
-        let after = plan.change.apply(&before, element, context)?;
-        updated.document = match update.returns {
-            Some(ReturnedDocument::Before) => Some(before.clone()),
-            Some(ReturnedDocument::After) => Some(after.as_ref().unwrap_or(&before).clone()),
-            None => None,
-        };
-        if let Some(after) = after {
-            if let Some(largest) = update.largest {
-                let size = |document| Ok::<_, DatabaseError>(encode(document)?.as_bytes().len());
-                let after = size(&after)?;
-                if after > largest {
-                    refuse_growth(size(&before)?, after, largest)?;
+    for part in found.chunks(target.planned_at_once()) {
+        let mut planned = Vec::with_capacity(part.len());
+        // What cannot be changed is refused when its turn comes.
+        let mut refused = None;
+        for matched in part {
+            match plan.planned(target, matched, context) {
+                Ok(change) => planned.extend(change),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
                 }
             }
-            target.replace(collection, &before, after, kind)?;
-            updated.modified += 1;
+        }
+        // What waits for a lock waits with all that it would change, since what it has changed already it would change again.
+        if target.locks_values(collection) {
+            for after in planned.iter().filter_map(|change| change.after.document()) {
+                if target.meets_lock(collection, after)? {
+                    return Ok(WriteDone::Locked);
+                }
+            }
+        }
+        if let Some(largest) = update.largest {
+            for Planned { before, after } in &planned {
+                if let Some(after) = after.document() {
+                    may_grow(before, after, largest)?;
+                }
+            }
+        }
+        for Planned { before, after } in planned {
+            updated.matched += 1;
+            updated.document = match update.returns {
+                Some(ReturnedDocument::Before) => Some(before.clone()),
+                Some(ReturnedDocument::After) => Some(after.document().unwrap_or(&before).clone()),
+                None => None,
+            };
+            if let Some(after) = after.document() {
+                target.replace(collection, &before, after, kind)?;
+                updated.modified += 1;
+            }
+        }
+        if let Some(error) = refused {
+            return Err(error);
         }
     }
     if updated.matched == 0
-        && let Some(id) = &update.upsert
+        && let Some(id) = update.upsert.as_ref().filter(|_| target.may_add())
     {
         let document = plan.change.upsert(&plan.filter, context)?;
         let document = with_id(document, || id.clone());
@@ -259,36 +367,14 @@ pub(super) fn update_in(
     Ok(WriteDone::Updated(Box::new(updated)))
 }
 
-/// Whether an update meets a lock: then it waits with all that it would change, since what it has changed already it would change
-/// again.
-pub(super) fn waits(
-    target: &impl Target,
-    collection: &Collection,
-    plan: &UpdatePlan,
-    found: &[Matched],
-    context: &Context,
-) -> Result<bool> {
-    if found.iter().any(|matched| target.is_locked(&matched.key)) {
-        return Ok(true);
+/// Refuses a change by which a document grows beyond `largest` bytes.
+pub(super) fn may_grow(before: &Document, after: &Document, largest: usize) -> Result<()> {
+    let size = |document| Ok::<_, DatabaseError>(encode(document)?.as_bytes().len());
+    let after = size(after)?;
+    match after > largest {
+        true => refuse_growth(size(before)?, after, largest),
+        false => Ok(()),
     }
-    if !target.locks_values(collection) {
-        return Ok(false);
-    }
-    for matched in found {
-        let Some(before) = target.get(&matched.key)? else {
-            continue;
-        };
-        let Some(element) = matched.element(&plan.filter, &before, context)? else {
-            continue;
-        };
-        // What cannot be changed is refused when its turn comes.
-        if let Ok(Some(after)) = plan.change.apply(&before, element, context)
-            && target.meets_lock(collection, &after)?
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 pub(super) fn remove_in(
@@ -312,9 +398,20 @@ pub(super) fn remove_in(
     if found.iter().any(|matched| target.is_locked(&matched.key)) {
         return Ok(WriteDone::Locked);
     }
+    let context = &context.to_the_end();
     let mut removed = 0;
     for matched in found.iter() {
-        if let Some(document) = target.get(&matched.key)? {
+        let is_judged = match &matched.ahead {
+            Some(ahead) if target.stands_as(&matched.key, &ahead.before)? => true,
+            Some(_) if target.leaves(&matched.key) => continue,
+            Some(_) => false,
+            // Nothing has changed since it was found.
+            None => true,
+        };
+        let Some(document) = target.get(&matched.key)? else {
+            continue;
+        };
+        if is_judged || matched.element(filter, &document, context)?.is_some() {
             target.remove(collection, &document)?;
             removed += 1;
         }

@@ -185,6 +185,24 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, '_, T>
         self.view().get(key)
     }
 
+    /// Nothing is computed ahead for a transaction.
+    fn stands_as(&self, _: &[u8], _: &[u8]) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn leaves(&mut self, _: &[u8]) -> bool {
+        false
+    }
+
+    /// What a transaction may write is bounded, and that is seen as it is noted.
+    fn planned_at_once(&self) -> usize {
+        1
+    }
+
+    fn may_add(&self) -> bool {
+        true
+    }
+
     fn is_locked(&self, _: &[u8]) -> bool {
         false
     }
@@ -223,12 +241,12 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, '_, T>
         &mut self,
         collection: &Arc<Collection>,
         before: &Document,
-        after: Document,
+        after: &Document,
         kind: ChangeKind,
     ) -> Result<()> {
-        let key = key_of(collection, &after);
-        self.lock_with_values(collection, &key, &after)?;
-        self.note(collection, key, Some(before.clone()), Some(after), kind)
+        let key = key_of(collection, after);
+        self.lock_with_values(collection, &key, after)?;
+        self.note(collection, key, Some(before.clone()), Some(after.clone()), kind)
     }
 
     fn remove(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {

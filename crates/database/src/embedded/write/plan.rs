@@ -12,7 +12,7 @@ use docdb::{
 
 use super::{
     DocumentWrite, WriteDone,
-    matching::{Matching, UpdatePlan, remove_in, take_in, update_in},
+    matching::{Matched, Matching, UpdatePlan, may_grow, remove_in, take_in, update_in},
     target::Target,
 };
 use crate::{DatabaseError, Inserted, Looked, Result, Update, embedded::catalog::Collection};
@@ -79,6 +79,37 @@ impl<'w> WritePlan<'w> {
             context,
             looked: Looked::default(),
         })
+    }
+
+    /// What becomes of a document: another one, or nothing that is written in its place; `None` where it does not match.
+    pub(super) fn after(
+        &self,
+        matched: &Matched,
+        document: &Document,
+        context: &Context,
+    ) -> docdb::error::Result<Option<Option<Document>>> {
+        match &self.operation {
+            Operation::Insert { .. } => Ok(None),
+            Operation::Update(_, plan) => plan.after(matched, document, context),
+            Operation::Remove { filter, .. } | Operation::Take { filter, .. } => {
+                let element = matched.element(filter, document, context)?;
+                Ok(element.map(|_| None))
+            }
+        }
+    }
+
+    /// Refuses what makes a document larger than the update lets it become.
+    pub(super) fn may_grow(&self, before: &Document, after: &Document) -> Result<()> {
+        match &self.operation {
+            Operation::Update(
+                Update {
+                    largest: Some(largest),
+                    ..
+                },
+                _,
+            ) => may_grow(before, after, *largest),
+            _ => Ok(()),
+        }
     }
 
     /// Does it in `target`, or finds that it has to wait for a lock.

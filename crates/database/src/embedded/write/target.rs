@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bson::{Bson, Document};
+use redb::ReadableTable as _;
 
 use super::{
-    Seen,
+    Round, Seen,
     matching::{Matched, Matching},
 };
 use crate::{
-    ChangeKind, Result,
+    ChangeKind, DatabaseError, Result,
     changes::Feed,
     embedded::{
         batch::Batch,
@@ -31,6 +32,18 @@ pub(super) trait Target {
 
     fn get(&self, key: &[u8]) -> Result<Option<Document>>;
 
+    /// Whether the document of that key stands there with these bytes.
+    fn stands_as(&self, key: &[u8], bytes: &[u8]) -> Result<bool>;
+
+    /// Whether a document that has changed since it was looked at is left for a later round; then it is noted.
+    fn leaves(&mut self, key: &[u8]) -> bool;
+
+    /// For how many documents it is planned at once what becomes of them, before the first is written.
+    fn planned_at_once(&self) -> usize;
+
+    /// Whether a document may be added where none matches.
+    fn may_add(&self) -> bool;
+
     /// Whether a transaction has locked the document of that key, and the write has to wait.
     fn is_locked(&self, key: &[u8]) -> bool;
 
@@ -46,7 +59,7 @@ pub(super) trait Target {
         &mut self,
         collection: &Arc<Collection>,
         before: &Document,
-        after: Document,
+        after: &Document,
         kind: ChangeKind,
     ) -> Result<()>;
 
@@ -58,8 +71,19 @@ pub(super) struct Committed<'a, 't> {
     pub(super) batch: &'a mut Batch<'t>,
     pub(super) locks: &'a Locks,
     pub(super) feed: &'a Feed,
-    /// What was looked at before this came to the thread that writes, if it was.
-    pub(super) seen: Option<&'a Seen>,
+    pub(super) basis: Basis<'a>,
+    /// The keys of documents that are left for a later round.
+    pub(super) left: Vec<Vec<u8>>,
+}
+
+/// What is known of a write's documents before it comes to the thread that writes.
+#[derive(Clone, Copy)]
+pub(super) enum Basis<'a> {
+    Nothing,
+    /// All of them.
+    Seen(&'a Seen),
+    /// Some of many, each by itself.
+    Round(&'a Round),
 }
 
 /// So many documents may have changed since a search; where more have, it is made anew.
@@ -86,11 +110,15 @@ impl Target for Committed<'_, '_> {
         collection: &Collection,
         search: &mut Matching<'_>,
     ) -> Result<Option<Arc<Vec<Matched>>>> {
-        if let Some(seen) = self.seen {
-            let Some(changed) = self.changed_since(collection, seen) else {
-                return Ok(None);
-            };
-            return search.of_changed(&self.batch.documents.table, seen, &changed);
+        match self.basis {
+            Basis::Nothing => {}
+            Basis::Seen(seen) => {
+                let Some(changed) = self.changed_since(collection, seen) else {
+                    return Ok(None);
+                };
+                return search.of_changed(&self.batch.documents.table, seen, &changed);
+            }
+            Basis::Round(round) => return Ok(Some(Arc::clone(&round.found))),
         }
         let view = View {
             documents: &self.batch.documents.table,
@@ -102,6 +130,28 @@ impl Target for Committed<'_, '_> {
 
     fn get(&self, key: &[u8]) -> Result<Option<Document>> {
         self.batch.get(key)
+    }
+
+    fn stands_as(&self, key: &[u8], bytes: &[u8]) -> Result<bool> {
+        let found = self.batch.documents.table.get(key);
+        let found = found.map_err(DatabaseError::unavailable)?;
+        Ok(found.is_some_and(|found| found.value() == bytes))
+    }
+
+    fn leaves(&mut self, key: &[u8]) -> bool {
+        let leaves = matches!(self.basis, Basis::Round(round) if !round.is_last_try);
+        if leaves {
+            self.left.push(key.to_vec());
+        }
+        leaves
+    }
+
+    fn planned_at_once(&self) -> usize {
+        usize::MAX
+    }
+
+    fn may_add(&self) -> bool {
+        !matches!(self.basis, Basis::Round(_))
     }
 
     fn is_locked(&self, key: &[u8]) -> bool {
@@ -135,10 +185,10 @@ impl Target for Committed<'_, '_> {
         &mut self,
         collection: &Arc<Collection>,
         before: &Document,
-        after: Document,
+        after: &Document,
         kind: ChangeKind,
     ) -> Result<()> {
-        self.batch.replace(collection, before, &after, kind)
+        self.batch.replace(collection, before, after, kind)
     }
 
     fn remove(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
