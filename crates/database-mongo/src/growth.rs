@@ -1,6 +1,7 @@
 //! Updates by which no document may grow beyond a bound, as clients' are. A server has no such bound, so what cannot reach it, by its size
-//! and by what the update adds at most, is left to the server in one step; the others are looked at here, one by one, and each is
-//! changed only where it is still what was looked at.
+//! and by what the update adds at most, is left to the server in one step; the others are looked at here, one by one: all of them before the
+//! first document is changed, and each once more at its turn, where it is changed only if it is still what was looked at. What is looked
+//! at is read from the primary: a copy may be behind.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use bson::{Bson, DateTime, Document, doc};
 use database::{Asker, DatabaseError, Find, Result, Update, Updated, refuse_growth};
 use docdb::{Context, expr::Variables, query::Filter, update::Update as Change};
 
-use crate::{Inner, OPERATION, operations::Upsert};
+use crate::{Inner, OPERATION, operations::Upsert, transactions::PRIMARY};
 
 /// A document that others write to all the time is changed in so many tries, or not at all.
 const TRIES: usize = 4;
@@ -54,7 +55,7 @@ impl Inner {
         };
         let mut near = match update.many {
             // Before the first of the others is changed, which may be near then.
-            true => self.ids(collection, larger, None).await?,
+            true => self.judged(collection, larger, &judge).await?,
             false => Vec::new(),
         };
         let mut done = Updated::default();
@@ -66,7 +67,7 @@ impl Inner {
             done = self.change(collection, &smaller, &Upsert::Never, None).await?;
         }
         if !update.many && done.matched == 0 {
-            near = self.ids(collection, update.filter.clone(), Some(1)).await?;
+            near = self.first(collection, update.filter.clone()).await?;
         }
         for id in near {
             let one = Update {
@@ -81,12 +82,30 @@ impl Inner {
         Ok(done)
     }
 
-    /// The `_id`s of the documents that match.
-    async fn ids(&self, collection: &str, filter: Document, limit: Option<u64>) -> Result<Vec<Bson>> {
+    /// The `_id`s of the documents that match, each of which may become what it would be.
+    async fn judged(&self, collection: &str, filter: Document, judge: &Arc<Judge>) -> Result<Vec<Bson>> {
+        let target = self.collection(collection);
+        let found = target
+            .find(filter)
+            .max_time(OPERATION)
+            .selection_criteria(PRIMARY);
+        let mut found = found.await.map_err(|error| self.failures.of(error))?;
+        let mut ids = Vec::new();
+        while found.advance().await.map_err(|error| self.failures.of(error))? {
+            let document = found.deserialize_current();
+            let document = document.map_err(|error| self.failures.of(error))?;
+            ids.extend(document.get("_id").cloned());
+            judged(judge, document).await?;
+        }
+        Ok(ids)
+    }
+
+    /// The `_id` of the first document that matches.
+    async fn first(&self, collection: &str, filter: Document) -> Result<Vec<Bson>> {
         let find = Find {
             filter,
             projection: Some(doc! { "_id": 1 }),
-            limit,
+            limit: Some(1),
             is_followed: true,
             ..Find::default()
         };
@@ -99,14 +118,13 @@ impl Inner {
     async fn change_judged(&self, collection: &str, update: Update, judge: &Arc<Judge>) -> Result<Updated> {
         let target = self.collection(collection);
         for _ in 0..TRIES {
-            let found = target.find_one(update.filter.clone()).max_time(OPERATION);
+            let found = target.find_one(update.filter.clone());
+            let found = found.max_time(OPERATION).selection_criteria(PRIMARY);
             let Some(before) = found.await.map_err(|error| self.failures.of(error))? else {
                 return Ok(Updated::default());
             };
             let unchanged = doc! { "$expr": { "$eq": ["$$ROOT", { "$literal": before.clone() }] } };
-            let judge = Arc::clone(judge);
-            let judged = tokio::task::spawn_blocking(move || judge.judge(&before));
-            judged.await.map_err(DatabaseError::unavailable)??;
+            judged(judge, before).await?;
             let update = Update {
                 filter: with(&update.filter, unchanged),
                 ..update.clone()
@@ -118,6 +136,13 @@ impl Inner {
         }
         Err(DatabaseError::TransactionConflict)
     }
+}
+
+/// Judges it on another thread, as that may take long.
+async fn judged(judge: &Arc<Judge>, before: Document) -> Result<()> {
+    let judge = Arc::clone(judge);
+    let judged = tokio::task::spawn_blocking(move || judge.judge(&before));
+    judged.await.map_err(DatabaseError::unavailable)?
 }
 
 /// Whether a document's size as BSON is so to a number of bytes.

@@ -192,7 +192,7 @@ pub struct Update {
     /// All that match, or the first.
     pub many: bool,
     /// Bytes of BSON beyond which no document may grow by it: where one would, all is refused with
-    /// [`code::BSON_OBJECT_TOO_LARGE`](docdb::error::code::BSON_OBJECT_TOO_LARGE). One that is larger already may be changed, as long as it
+    /// [`code::BSON_OBJECT_TOO_LARGE`](docdb::error::code::BSON_OBJECT_TOO_LARGE), judged by what stands there before the first is changed. One that is larger already may be changed, as long as it
     /// grows no more. It is for updates by operators that have nothing of what follows, nor a transaction.
     pub largest: Option<usize>,
     /// In which order the first is looked for.
