@@ -79,7 +79,7 @@ await browsing(async (browser) => {
   // Later, by WeChat's time.
   await page.follow('nav a[href="/users"]', '/users')
   const before = await page.text('#users time')
-  await page.click('button[name=advance][value="86400"]')
+  await page.click('button[name=advance][value="259201"]')
   await page.until((before) => document.querySelector('#users time').innerText > before, before)
 
   // In Chinese, in the dark, on a phone; nothing sticks out.

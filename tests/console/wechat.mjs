@@ -108,9 +108,17 @@ await browsing(async (browser) => {
   await page.click('#checks summary')
   await page.shows('#checks', 'msgSecCheck')
 
-  // In Chinese, on a phone.
+  // In Chinese, on a phone. What is set is told in words, not in those of the simulator's API.
+  await sim('faults', { api: 'getopendata', kind: 'latency', value: 300, next: 1 })
   await page.goto(`${origin}/lang?to=zh&back=/wechat`)
-  await page.shows('#faults', '故障')
+  await page.shows('#faults table', '延迟 300 毫秒')
+  await page.shows('#verdicts table', '文本')
+  await page.shows('#verdicts table', '违规 risky')
+  // Cards stand below each other without a gap as high as the highest beside them.
+  assert.equal(
+    await page.evaluate(() => getComputedStyle(document.querySelector('#wechat')).display),
+    'block',
+  )
   await page.wide(390)
   for (const path of ['/wechat', '/push', '/outbox']) {
     await page.goto(origin + path)

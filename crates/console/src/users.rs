@@ -16,12 +16,49 @@ use crate::{
     web::{self, Fields},
 };
 
-/// Steps of the clock that are offered: seconds, and their names. A cloudID lives five minutes, a bearer token two hours.
-const STEPS: [(u64, &str, &str); 4] = [
-    (301, "5 min 1 s", "5 分 1 秒"),
-    (7201, "2 h 1 s", "2 小时 1 秒"),
-    (86_400, "1 day", "1 天"),
-    (2_592_000, "30 days", "30 天"),
+/// A step of the clock that is offered.
+struct ClockStep {
+    /// One second more than its name says.
+    seconds: u64,
+    /// In both languages, as what follows.
+    name: (&'static str, &'static str),
+    /// What has ended then.
+    ended: (&'static str, &'static str),
+}
+
+const STEPS: [ClockStep; 4] = [
+    ClockStep {
+        seconds: 301,
+        name: ("5 min", "5 分钟"),
+        ended: (
+            "login codes and cloudIDs have expired",
+            "登录 code 和 cloudID 过期",
+        ),
+    },
+    ClockStep {
+        seconds: 7201,
+        name: ("2 h", "2 小时"),
+        ended: (
+            "bearer tokens and access_tokens have expired",
+            "token 和 access_token 过期",
+        ),
+    },
+    ClockStep {
+        seconds: 259_201,
+        name: ("3 days", "3 天"),
+        ended: (
+            "a session_key that is not used has lapsed",
+            "不用的 session_key 失效",
+        ),
+    },
+    ClockStep {
+        seconds: 2_592_001,
+        name: ("30 days", "30 天"),
+        ended: (
+            "links without a life of their own have expired",
+            "没有写有效期的链接过期",
+        ),
+    },
 ];
 
 pub(crate) async fn page(
@@ -176,8 +213,13 @@ fn clock(lang: Lang, now: i64) -> Markup {
             )) } }
             form .actions hx-post="/users/clock" hx-target="#users" {
                 span { (lang.t("Step it by", "前进")) }
-                @for (seconds, en, zh) in STEPS { button name="advance" value=(seconds) { (lang.t(en, zh)) } }
+                @for step in &STEPS {
+                    button name="advance" value=(step.seconds) { (lang.t(step.name.0, step.name.1)) }
+                }
             }
+            ul .last.dim { @for ClockStep { name, ended, .. } in &STEPS {
+                li { (lang.t("After ", "")) (lang.t(name.0, name.1)) (lang.t(" ", "后，")) (lang.t(ended.0, ended.1)) }
+            } }
         }
     }
 }

@@ -16,10 +16,10 @@ use crate::{
     web::{self, Fields},
 };
 
-/// What can go wrong, and whether it takes a value.
+/// What can go wrong, in words. The first two take a value.
 const FAULTS: [(&str, &str, &str); 7] = [
-    ("errcode", "an errcode (value: which)", "返回错误码（填写错误码）"),
-    ("latency", "wait (value: milliseconds)", "延迟（填写毫秒数）"),
+    ("errcode", "an errcode", "返回错误码"),
+    ("latency", "it waits", "延迟"),
     (
         "cut",
         "the connection ends before WeChat looks at it",
@@ -41,6 +41,13 @@ const FAULTS: [(&str, &str, &str); 7] = [
         "a push is sent after the next one",
         "推送乱序（与下一条交换）",
     ),
+];
+
+/// What a content check can say.
+const SUGGESTS: [(&str, &str, &str); 3] = [
+    ("risky", "risky", "违规 risky"),
+    ("review", "review", "待审 review"),
+    ("pass", "pass", "通过 pass"),
 ];
 
 /// APIs that are often made to fail. Any other of the catalogue, by name or path, may be written.
@@ -66,7 +73,7 @@ pub(crate) async fn page(inner: &Inner, viewer: &Viewer, simulated: &Simulated) 
         @match read(simulated).await {
             Err(error) => (trouble(&error.text(lang))),
             Ok(now) => {
-                div .cards.wide {
+                div #wechat .cards {
                     (faults(lang, &now))
                     (templates(lang, &now, &users))
                     (verdicts(lang, &now))
@@ -247,13 +254,14 @@ fn faults(lang: Lang, now: &Now) -> Markup {
     html! {
         section #faults .card {
             h2 { (lang.t("Faults, on purpose", "故障注入")) }
+            p .dim { (lang.t("So that you see what your functions do when WeChat fails.", "看看微信出错时，云函数会怎样。")) }
             div #faults-now { (faults_now(lang, now)) }
             (form("fault", &html! {
                 label { "API" input name="api" list="failing" required placeholder="subscribeMessage.send" autocomplete="off" spellcheck="false"; }
                 datalist #failing { @for api in FAILING { option value=(api) {} } }
                 (choice(lang.t("What happens", "现象"), "kind", &kinds))
                 div .row {
-                    (field(lang.t("Value", "值"), "value", "45009"))
+                    (field(lang.t("Errcode, or ms", "错误码或毫秒数"), "value", "45009"))
                     label { (lang.t("Times", "生效次数")) input name="next" value="1" inputmode="numeric" autocomplete="off"; }
                 }
                 button .button { (lang.t("Set", "设定")) }
@@ -275,7 +283,7 @@ fn faults_now(lang: Lang, Now { faults: all, .. }: &Now) -> Markup {
                 tbody { @for fault in all {
                     tr {
                         td { code { (fault.api) } }
-                        td { (fault.kind) @if let Some(value) = fault.value { " " code { (value) } } }
+                        td { (happens(lang, fault)) }
                         td {
                             @match (fault.next, fault.probability) {
                                 (Some(next), _) => (next),
@@ -288,6 +296,18 @@ fn faults_now(lang: Lang, Now { faults: all, .. }: &Now) -> Markup {
                 } }
             }
             (form("faults-clear", &html! { button #clear-faults { (lang.t("Clear all", "全部清除")) } }))
+        }
+    }
+}
+
+/// What a fault brings about.
+fn happens(lang: Lang, fault: &Fault) -> Markup {
+    let known = FAULTS.iter().find(|(kind, ..)| *kind == fault.kind);
+    html! {
+        (known.map_or(fault.kind.as_str(), |(_, en, zh)| lang.t(en, zh)))
+        @if let Some(value) = fault.value {
+            " " code { (value) }
+            @if fault.kind == "latency" { (lang.t(" ms", " 毫秒")) }
         }
     }
 }
@@ -349,14 +369,14 @@ fn verdicts(lang: Lang, now: &Now) -> Markup {
         ),
         ("media", lang.t("media whose address contains", "音视频地址包含")),
     ];
-    let suggests = [
-        ("risky", lang.t("risky", "违规 risky")),
-        ("review", lang.t("review", "待审 review")),
-        ("pass", lang.t("pass", "通过 pass")),
-    ];
+    let suggests = SUGGESTS.map(|(suggest, en, zh)| (suggest, lang.t(en, zh)));
     html! {
         section #verdicts .card {
             h2 { (lang.t("Content checks", "内容安全")) }
+            p .dim { (lang.t(
+                "What no rule names passes. The two of the start are samples from WeChat's document.",
+                "没有规则命中的都通过。最初的两条是微信文档里的示例文本。",
+            )) }
             div #verdicts-now { (verdicts_now(lang, now)) }
             h3 { (lang.t("A further rule", "添加规则")) }
             (form("verdict", &html! {
@@ -367,7 +387,7 @@ fn verdicts(lang: Lang, now: &Now) -> Markup {
                 }
                 div .row {
                     (choice(lang.t("Verdict", "结论"), "suggest", &suggests))
-                    (field(lang.t("Label", "标签"), "label", "20002"))
+                    (field(lang.t("Label", "命中标签 label"), "label", "20002"))
                 }
                 button .button { (lang.t("Add", "添加")) }
             }))
@@ -385,14 +405,25 @@ fn verdicts_now(lang: Lang, Now { verdicts: all, .. }: &Now) -> Markup {
             } }
             tbody { @for rule in all {
                 tr {
-                    td { (rule.kind) }
+                    td { (match rule.kind.as_str() {
+                        "text" => lang.t("text", "文本"),
+                        "image" => lang.t("image", "图片"),
+                        "media" => lang.t("media", "音视频"),
+                        kind => kind,
+                    }) }
                     td { code { (rule.contains.as_deref().or(rule.sha256.as_deref()).unwrap_or("*")) } }
-                    td { span .(match rule.suggest.as_str() { "pass" => "good", "review" => "warn", _ => "bad" }) { (rule.suggest) } @if let Some(label) = rule.label { " " code { (label) } } }
+                    td { span .(match rule.suggest.as_str() { "pass" => "good", "review" => "warn", _ => "bad" }) { (suggested(lang, &rule.suggest)) } @if let Some(label) = rule.label { " " code { (label) } } }
                 }
             } }
         }
         (form("verdicts-reset", &html! { button #reset-verdicts { (lang.t("Only the rules of the start", "恢复默认规则")) } }))
     }
+}
+
+/// What a verdict says.
+fn suggested(lang: Lang, suggest: &str) -> &str {
+    let known = SUGGESTS.iter().find(|(known, ..)| *known == suggest);
+    known.map_or(suggest, |(_, en, zh)| lang.t(en, zh))
 }
 
 /// What a user does that no function of `wx` does.
@@ -411,9 +442,10 @@ fn deeds(lang: Lang, users: &[User]) -> Markup {
                 button { (lang.t("Enter the conversation", "进入会话")) }
             }))
             h3 { (lang.t("Pay", "支付")) }
+            p .dim { (lang.t("Nothing is paid; getPaidUnionid finds it afterwards. By transactionId, or by outTradeNo and mchId.", "没有真的付款，之后 getPaidUnionid 能查到：按 transactionId，或按 outTradeNo 和 mchId。")) }
             (form("payment", &html! {
-                div .row { (people(lang, users)) (field("outTradeNo", "outTradeNo", "")) }
-                div .row { (field("transactionId", "transactionId", "")) (field("mchId", "mchId", "")) }
+                div .row { (people(lang, users)) (field("transactionId", "transactionId", "")) }
+                div .row { (field("outTradeNo", "outTradeNo", "")) (field("mchId", "mchId", "")) }
                 button { (lang.t("The user has paid", "用户已付款")) }
             }))
         }

@@ -54,8 +54,8 @@ pub(super) async fn content(inner: &Inner, viewer: &Viewer, said: Option<Markup>
     html! {
         (production(viewer))
         div #said { (said.unwrap_or_default()) }
-        (layout::live("/live/data", now))
         p { a #permissions href="/data/permissions" { (lang.t("What clients may do with each collection", "各集合的客户端权限")) " →" } }
+        (layout::live("/live/data", now))
         h2 { (lang.t("A new collection", "新建集合")) }
         form .filter hx-post="/data/create" hx-target="#data" {
             label { (lang.t("Name", "名称")) " " input name="name" required autocomplete="off" spellcheck="false" maxlength="200"; }

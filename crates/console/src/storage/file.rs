@@ -62,7 +62,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
         div #said aria-live="polite" {}
         dl .facts.file {
             div { dt { (lang.t("Path", "路径")) } dd { code { (visible(path.as_str())) } } }
-            div { dt { (lang.t("Size", "大小")) } dd { (size(blob.size)) " (" (grouped(blob.size)) " B)" } }
+            div { dt { (lang.t("Size", "大小")) } dd { (size(blob.size)) @if blob.size >= 1024 { " (" (grouped(blob.size)) " B)" } } }
             div { dt { (lang.t("Type", "类型")) } dd { (visible(&kind(&blob))) } }
             div { dt { (lang.t("Owner", "所有者")) } dd { (owner(lang, &users, &blob)) } }
             div { dt { (lang.t("Modified", "修改时间")) } dd { (moment(&blob)) } }
