@@ -456,6 +456,66 @@ async fn a_function_calls_a_function() {
     }
 }
 
+/// Up to 0.1.4 the SDK sends no token where it calls a function: the one call that its worker runs is the one that asks.
+#[tokio::test]
+async fn the_oldest_sdks_call_functions_without_a_token() {
+    const CALLS: &str = r"
+const cloud = require('wx-server-sdk');
+cloud.init();
+let together = 0, bothRun;
+const both = new Promise((run) => { bothRun = run; });
+exports.main = async ({ name, late, two }) => {
+  const call = () => cloud.callFunction({ name, data: { deep: 1 } }).then(({ result }) => result, (error) => String(error.message || error.errMsg));
+  if (late) { setTimeout(() => call().then(console.log), 0); return; }
+  if (two && ++together === 2) bothRun();
+  if (two) await both;
+  return await call();
+};";
+    let project = Scratch::new(&[]);
+    function(&project, "inner", "4.0.2", INNER, &[]);
+    let versions = ["0.0.27", "0.1.4"];
+    for version in versions {
+        function(&project, &name(version), version, CALLS, &[]);
+    }
+    function(&project, "several", "0.1.4", CALLS, &[]);
+    project.write(
+        "yunqiao.toml",
+        "[functions.several]\nconcurrency = 2\nmax_instances = 1\n",
+    );
+    let dev = Dev::start(project.path());
+    let (alice, bob) = (dev.login("alice").await, dev.login("bob").await);
+    for user in [&alice, &bob] {
+        for version in versions {
+            let name = name(version);
+            let got = user.result(&name, json!({"name": "inner"}), &[]).await;
+            assert_eq!(got["event"]["deep"], 1, "{version}: {got}");
+            assert_eq!(got["wx"]["OPENID"], user.openid, "{version}: {got}");
+            assert_eq!(got["wx"]["SOURCE"], "wx_client,scf", "{version}: {got}");
+            let got = user.result(&name, json!({"name": "nobody"}), &[]).await;
+            let message = text(&got);
+            assert!(
+                message.contains("FunctionName parameter could not be found"),
+                "{version}: {message}"
+            );
+        }
+    }
+    // Where nothing runs, or more than one call, nobody can be said to ask.
+    alice
+        .result("v0_1_4", json!({"name": "inner", "late": true}), &[])
+        .await;
+    dev.server.prints_soon("Invalid wxCloudApiToken").await;
+    let two = |user| json!({"name": "inner", "two": true, "user": user});
+    let (one, other) = tokio::join!(
+        alice.result("several", two("alice"), &[]),
+        bob.result("several", two("bob"), &[])
+    );
+    let refused = [&one, &other].map(|got| {
+        got.as_str()
+            .is_some_and(|told| told.contains("Invalid wxCloudApiToken"))
+    });
+    assert!(refused[0], "{one} {other}");
+}
+
 #[tokio::test]
 async fn what_is_not_served_yet_says_so_in_its_own_code_space() {
     let project = Scratch::new(&[]);

@@ -13,6 +13,9 @@ use crate::CloudRequest;
 pub enum Proof {
     /// The token of a call that this worker runs: the answer may depend on who called the function.
     Call,
+    /// The same; of an SDK too old to send any token (wx-server-sdk up to 0.1.4), that the worker runs one call alone, which is then the one
+    /// that asks. A token that is empty or void is no missing one.
+    KnownCall,
     /// That it comes from a worker is enough. The oldest SDKs send no token with some actions.
     Worker,
 }

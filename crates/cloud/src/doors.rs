@@ -272,6 +272,10 @@ fn let_in(
         (proof, Err(refused)) => match (not_awaited(cloud, worker, head, &envelope), proof) {
             (Some((call, left)), _) => asked.after_call(call, left),
             (None, Proof::Call) => return Err(refused),
+            (None, Proof::KnownCall) => match only_call(cloud, worker) {
+                Some((call, left)) if !envelope.has_token_field() => asked.with_call(call, left),
+                _ => return Err(refused),
+            },
             (None, Proof::Worker) => match only_call(cloud, worker) {
                 Some((call, left)) => asked.with_call(call, left),
                 None => asked,

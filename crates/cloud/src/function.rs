@@ -13,7 +13,7 @@ pub(crate) struct CallFunction;
 
 impl Capability for CallFunction {
     fn proof(&self, action: &Action<'_>) -> Option<Proof> {
-        (*action == Action::Named(INVOKE_FUNCTION)).then_some(Proof::Call)
+        (*action == Action::Named(INVOKE_FUNCTION)).then_some(Proof::KnownCall)
     }
 
     fn answer(&self, request: &SdkRequest<'_>, mut asked: CloudRequest) -> Answering {

@@ -166,6 +166,13 @@ impl<'a> Envelope<'a> {
         self.filled("wxCloudApiToken")
     }
 
+    /// Whether there is a field `wxCloudApiToken`, be it empty: the oldest SDKs have none where they call a function, ask the database or
+    /// hand over a file.
+    #[must_use]
+    pub fn has_token_field(&self) -> bool {
+        self.get("wxCloudApiToken").is_some()
+    }
+
     /// `envName`: the environment meant; `None` means the default one.
     #[must_use]
     pub fn env_name(&self) -> Option<&str> {
