@@ -158,7 +158,7 @@ async fn a_function_that_cannot_be_installed_fails_alone() {
         ("good", "exports.main = () => 'good'"),
         ("bad", "exports.main = () => 'bad'"),
     ]);
-    let manifest = json!({"name": "bad", "dependencies": {"wx-server-sdk": "0.0.0-no-such-version"}});
+    let manifest = json!({"name": "bad", "dependencies": {"wx-js-utils": "0.0.0-no-such-version"}});
     project.write("cloudfunctions/bad/package.json", &manifest.to_string());
     let dev = Dev::start(project.path());
     dev.server.prints("bad cannot run");

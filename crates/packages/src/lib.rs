@@ -20,7 +20,7 @@ use std::io;
 pub use config::NpmConfig;
 pub use install::{Packages, Scripts};
 pub use lock::LockedPackage;
-pub use mirrors::use_configured_registry;
+pub use mirrors::{use_configured_registry, use_configured_registry_instead_of_others};
 
 /// Why packages were not installed from their lock.
 #[derive(Debug, thiserror::Error)]

@@ -28,29 +28,44 @@ const CONFIGURED: &str = "https://registry.npmjs.org";
 
 /// Has packages that a lock fetches from a mirror fetched from the configured registry. Gives how many.
 pub fn use_configured_registry(lock: &mut Value) -> usize {
+    replace_in(lock, &|host, _| MIRRORS.contains(&host))
+}
+
+/// The same for packages from any other host: one that only the lock's author reaches. Those alone whose integrity the lock has: what
+/// somebody else has published under the name of a private package is none of it.
+pub fn use_configured_registry_instead_of_others(lock: &mut Value) -> usize {
+    replace_in(lock, &|host, has_integrity| {
+        has_integrity && !CONFIGURED.ends_with(host)
+    })
+}
+
+/// Whether packages from this host are to be fetched from the configured registry, where the lock has their integrity or not.
+type IsReplaced<'a> = &'a dyn Fn(&str, bool) -> bool;
+
+fn replace_in(lock: &mut Value, is_replaced: IsReplaced<'_>) -> usize {
     let packages = lock.get_mut("packages").and_then(Value::as_object_mut);
     let by_path = packages.map_or(0, |packages| {
         let each = packages.iter_mut().map(|(path, package)| {
             let name = path.rsplit_once("node_modules/").map_or(path.as_str(), |it| it.1);
-            replace(name, package)
+            replace(name, package, is_replaced)
         });
         each.sum()
     });
     let tree = lock.get_mut("dependencies").and_then(Value::as_object_mut);
-    by_path + tree.map_or(0, by_name)
+    by_path + tree.map_or(0, |tree| by_name(tree, is_replaced))
 }
 
 /// The same for the tree that older locks have.
-fn by_name(dependencies: &mut Map<String, Value>) -> usize {
+fn by_name(dependencies: &mut Map<String, Value>, is_replaced: IsReplaced<'_>) -> usize {
     let each = dependencies.iter_mut().map(|(name, package)| {
         let inner = package.get_mut("dependencies").and_then(Value::as_object_mut);
-        let inner = inner.map_or(0, by_name);
-        inner + replace(name, package)
+        let inner = inner.map_or(0, |inner| by_name(inner, is_replaced));
+        inner + replace(name, package, is_replaced)
     });
     each.sum()
 }
 
-fn replace(name: &str, package: &mut Value) -> usize {
+fn replace(name: &str, package: &mut Value, is_replaced: IsReplaced<'_>) -> usize {
     // One that is installed under another name says its own.
     let name = package
         .get("name")
@@ -58,33 +73,31 @@ fn replace(name: &str, package: &mut Value) -> usize {
         .unwrap_or(name)
         .to_owned();
     let version = package.get("version").and_then(Value::as_str).map(str::to_owned);
+    let has_integrity = package.get("integrity").is_some_and(Value::is_string);
     let Some(Value::String(resolved)) = package.get_mut("resolved") else {
         return 0;
     };
-    let Some((file, version)) = file_on_mirror(resolved).zip(version) else {
+    let Some(((host, file), version)) = place(resolved).zip(version) else {
         return 0;
     };
     let own = name.rsplit_once('/').map_or(name.as_str(), |it| it.1);
     let expected = format!("{own}-{version}.tgz");
-    if file != expected {
+    if file != expected || !is_replaced(host, has_integrity) {
         return 0;
     }
     *resolved = format!("{CONFIGURED}/{name}/-/{expected}");
     1
 }
 
-/// The name of the file that an address names, if it is on a mirror.
-fn file_on_mirror(address: &str) -> Option<&str> {
+/// The host that an address names, and the name of its file.
+fn place(address: &str) -> Option<(&str, &str)> {
     let rest = address
         .strip_prefix("https://")
         .or_else(|| address.strip_prefix("http://"))?;
     let (host, path) = rest.split_once('/')?;
     let host = host.split_once(':').map_or(host, |it| it.0);
-    if !MIRRORS.contains(&host) {
-        return None;
-    }
     let path = path.split(['?', '#']).next()?;
-    path.rsplit('/').next()
+    Some((host, path.rsplit('/').next()?))
 }
 
 #[cfg(test)]
@@ -139,5 +152,26 @@ mod tests {
         );
         assert_eq!(use_configured_registry(&mut lock), 0);
         assert_eq!(use_configured_registry(&mut json!([1])), 0);
+    }
+
+    #[test]
+    fn a_registry_that_only_the_author_reaches_gives_way_where_the_integrity_is_known() {
+        let mut lock = json!({
+            "lockfileVersion": 1,
+            "dependencies": {
+                "known": { "version": "0.1.3", "integrity": "sha1-x",
+                    "resolved": "http://npm.example.com/known/download/known-0.1.3.tgz" },
+                "unknown": { "version": "1.0.0", "resolved": "http://npm.example.com/unknown/-/unknown-1.0.0.tgz" },
+                "public": { "version": "1.0.0", "integrity": "sha1-x",
+                    "resolved": "https://registry.npmjs.org/public/-/public-1.0.0.tgz" },
+                "git": { "version": "1.0.0", "integrity": "sha1-x", "resolved": "git+ssh://git@example.com/a/b.git#c" },
+            },
+        });
+        assert_eq!(use_configured_registry(&mut lock), 0);
+        assert_eq!(use_configured_registry_instead_of_others(&mut lock), 1);
+        assert_eq!(
+            lock["dependencies"]["known"]["resolved"],
+            "https://registry.npmjs.org/known/-/known-0.1.3.tgz"
+        );
     }
 }

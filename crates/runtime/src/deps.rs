@@ -6,13 +6,15 @@
 //! tree is installed under another name and renamed when it is whole; a file lock keeps other processes waiting.
 //!
 //! As the platform does, the lock file is taken first, straight where that can be (`straight`), else by npm; where it
-//! does not fit the manifest, or names what the registry does not have, the manifest decides. What cannot be installed fails the functions that need it, and no others.
+//! does not fit the manifest, or names what the registry does not have, the manifest decides; and where that asks for a version of the SDK
+//! that is not published, the nearest that is (`published`). What cannot be installed fails the functions that need it, and no others.
 //!
 //! A package that a function requires and does not declare ([`Function::supplied`]) has a tree of its own, at the end of the
 //! function's search path: there the platform had its built-in packages, so that packages too find what they do not declare. One
 //! tree for each, so that all functions share it, and one that cannot be had takes nothing else with it.
 
 mod npm;
+mod published;
 mod straight;
 
 use std::{
@@ -338,27 +340,59 @@ impl Installer {
                 }
             }
         }
-        let mut note = None;
+        let mut notes = Vec::new();
         let mut ended = self.npm.install(draft, &npmrc, tree.exact).await;
+        if let (Err(NpmError::Unreachable(_)), Some((name, text))) = (&ended, &tree.lock)
+            && let Ok(mut lock) = serde_json::from_slice::<Value>(text)
+            && packages::use_configured_registry_instead_of_others(&mut lock) > 0
+        {
+            notes.push(wording!(
+                "{name} names a registry that cannot be reached from here: what it names was fetched from the configured one, and compared with the lock's integrity",
+                "{name} 里写的 npm 源从这里访问不到：已改从当前配置的源下载，并按其中的 integrity 校验"
+            ));
+            fs::write(draft.join(name), lock.to_string()).map_err(io)?;
+            let _ = fs::remove_dir_all(draft.join("node_modules"));
+            ended = self.npm.install(draft, &npmrc, tree.exact).await;
+        }
         if let Err(NpmError::LockDoesNotFit(misfit)) = &ended {
-            note = Some(wording!(
+            notes.push(wording!(
                 "the lock file does not fit package.json ({misfit}): installed as `npm install` does, which keeps what fits; run it in {folder} to mend the lock",
                 "lock 文件与 package.json 不一致（{misfit}）：已按 `npm install` 的方式安装，能沿用的沿用；请在 {folder} 执行它来更新 lock 文件"
             ));
-            let _ = fs::remove_dir_all(draft.join("node_modules"));
-            ended = self.npm.install(draft, &npmrc, false).await;
+            ended = self.install_anew(draft, &npmrc).await;
         }
-        if let (Err(NpmError::NotThere(said)), Some((name, _))) = (&ended, &tree.lock) {
-            note = Some(wording!(
-                "{name} names what the registry does not have: installed without it, as package.json says; remove it in {folder}, and `npm install` writes one that can be followed\n  {said}",
-                "{name} 里写了 npm 源上没有的包：已不用它，按 package.json 安装；请在 {folder} 里删掉它，再用 `npm install` 重新生成\n  {said}"
-            ));
-            let _ = fs::remove_dir_all(draft.join("node_modules"));
-            fs::remove_file(draft.join(name)).map_err(io)?;
-            ended = self.npm.install(draft, &npmrc, false).await;
+        let mut sdk = tree
+            .package
+            .get("dependencies")
+            .and_then(|list| list[SDK].as_str());
+        let mut lock = tree.lock.as_ref().map(|(name, _)| name);
+        while let Err(NpmError::NotThere(said)) = &ended {
+            if let Some(range) = sdk.filter(|_| published::lacks_sdk(said)) {
+                sdk = None;
+                let versions = self.npm.versions(draft, &npmrc, SDK).await.unwrap_or_default();
+                let Some(version) = published::nearest(range, &versions) else {
+                    break;
+                };
+                let mut package = Value::Object(tree.package.clone());
+                package["dependencies"][SDK] = Value::from(&*version);
+                fs::write(draft.join("package.json"), package.to_string()).map_err(io)?;
+                notes.push(wording!(
+                    "the registry has no {SDK} {range}, which package.json asks for: installed with {version}, the nearest there is. On the platform one was there before anything was installed; write a version that `npm view {SDK} versions` lists",
+                    "npm 源上没有 package.json 要求的 {SDK} {range}：已改装最接近的 {version}。平台上预装了 SDK，所以没有出错；请改写成 `npm view {SDK} versions` 列出的版本"
+                ));
+            } else if let Some(name) = lock.take() {
+                notes.push(wording!(
+                    "{name} names what the registry does not have: installed without it, as package.json says; remove it in {folder}, and `npm install` writes one that can be followed\n  {said}",
+                    "{name} 里写了 npm 源上没有的包：已不用它，按 package.json 安装；请在 {folder} 里删掉它，再用 `npm install` 重新生成\n  {said}"
+                ));
+                fs::remove_file(draft.join(name)).map_err(io)?;
+            } else {
+                break;
+            }
+            ended = self.install_anew(draft, &npmrc).await;
         }
         let said = match ended {
-            Ok(()) => return Ok(note),
+            Ok(()) => return Ok((!notes.is_empty()).then(|| Wording::lines(notes))),
             Err(NpmError::Missing) => {
                 let node = self.npm.node.display();
                 return Err(wording!(
@@ -373,7 +407,12 @@ impl Installer {
                     "{what}：npm 三分钟内没有装完；{mend}"; what, mend
                 ));
             }
-            Err(NpmError::LockDoesNotFit(said) | NpmError::NotThere(said) | NpmError::Failed(said)) => said,
+            Err(
+                NpmError::LockDoesNotFit(said)
+                | NpmError::NotThere(said)
+                | NpmError::Unreachable(said)
+                | NpmError::Failed(said),
+            ) => said,
         };
         Err(match (&tree.undeclared, self.npm.offline) {
             (None, true) => {
@@ -397,6 +436,12 @@ impl Installer {
                 "npm 无法安装 {what}；{mend}\n  {said}"; what, mend
             ),
         })
+    }
+
+    /// Installs once more where an attempt has failed, as `npm install` does.
+    async fn install_anew(&self, draft: &Path, npmrc: &str) -> Result<(), NpmError> {
+        let _ = fs::remove_dir_all(draft.join("node_modules"));
+        self.npm.install(draft, npmrc, false).await
     }
 }
 

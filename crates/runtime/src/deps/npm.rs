@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::{io::AsyncReadExt, process::Command};
 
 /// How long one installation may take.
@@ -49,6 +50,20 @@ const PATIENCE: [&str; 4] = [
     "--fetch-timeout=30000",
 ];
 
+/// npm's codes for a package, or a version of it, that is not in the registry.
+const NOT_THERE: [&str; 2] = ["E404", "ETARGET"];
+/// Its codes, which are Node's, for a host that is not found, or does not answer.
+const UNREACHABLE: [&str; 8] = [
+    "ENOTFOUND",
+    "EAI_AGAIN",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "EHOSTUNREACH",
+    "ENETUNREACH",
+    "ETIMEDOUT",
+    "ERR_SOCKET_TIMEOUT",
+];
+
 /// How npm is run.
 #[derive(Debug)]
 pub(crate) struct Npm {
@@ -75,6 +90,8 @@ pub(super) enum NpmError {
     LockDoesNotFit(String),
     /// The registry does not have what is asked for: what npm says of it.
     NotThere(String),
+    /// A host cannot be reached: what npm says of it.
+    Unreachable(String),
     /// It took too long.
     Late,
     /// It failed: what it said.
@@ -113,7 +130,8 @@ impl Npm {
         match self.run(draft, npmrc, &words).await {
             Err(NpmError::Failed(said)) => Err(match misfit(&said) {
                 Some(misfit) if exact => NpmError::LockDoesNotFit(misfit),
-                _ if is_not_there(&said) => NpmError::NotThere(reason(&said)),
+                _ if has_code(&said, &NOT_THERE) => NpmError::NotThere(reason(&said)),
+                _ if has_code(&said, &UNREACHABLE) => NpmError::Unreachable(reason(&said)),
                 _ => NpmError::Failed(reason(&said)),
             }),
             other => other.map(|_| ()),
@@ -129,6 +147,27 @@ impl Npm {
     /// npm's configuration where it runs in `draft`, as JSON.
     pub(super) async fn config(&self, draft: &Path, npmrc: &str) -> Result<Vec<u8>, NpmError> {
         self.run(draft, npmrc, &["config", "ls", "-l", "--json"]).await
+    }
+
+    /// The versions of a package that the registry has.
+    pub(super) async fn versions(
+        &self,
+        draft: &Path,
+        npmrc: &str,
+        package: &str,
+    ) -> Result<Vec<String>, NpmError> {
+        let mut words = vec!["view", package, "versions", "--json", "--loglevel=error"];
+        words.extend(PATIENCE);
+        let printed = self.run(draft, npmrc, &words).await?;
+        // Of a single one npm gives the text alone.
+        Ok(match serde_json::from_slice(&printed) {
+            Ok(Value::Array(all)) => all
+                .iter()
+                .filter_map(|version| version.as_str().map(str::to_owned))
+                .collect(),
+            Ok(Value::String(one)) => vec![one],
+            _ => Vec::new(),
+        })
     }
 
     /// Gives what npm prints.
@@ -205,9 +244,12 @@ fn misfit(said: &str) -> Option<String> {
     Some(lines.join("; "))
 }
 
-/// Whether a package, or that version of it, is not in the registry.
-fn is_not_there(said: &str) -> bool {
-    lines_of_npm(said).any(|line| matches!(line, "code E404" | "code ETARGET"))
+/// Whether npm gives one of these codes as the cause.
+fn has_code(said: &str, codes: &[&str]) -> bool {
+    lines_of_npm(said).any(|line| {
+        line.strip_prefix("code ")
+            .is_some_and(|code| codes.contains(&code))
+    })
 }
 
 /// What npm says about the cause of a failure: its own lines, the first of them, with the code.
