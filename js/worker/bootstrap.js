@@ -27,7 +27,7 @@ const calls = require('./call')
 const output = require('./console')
 const context = require('./context')
 const modules = require('./modules')
-const { load, isLasting, describe } = require('./load')
+const { load, isDetected, isLasting, describe } = require('./load')
 
 output.install()
 
@@ -133,14 +133,15 @@ async function loadFunction(spec) {
     const trees = spec.tree ? [spec.tree, ...spec.undeclared] : spec.undeclared
     modules.searchFolder(spec.dir, trees)
     modules.note(trees)
-    require('./resolve').install(spec.dir, spec.tree, trees, spec.isModule)
+    const isModule = spec.isModule || isDetected(spec.entry)
+    require('./resolve').install(spec.dir, spec.tree, trees, isModule)
     if (spec.pack && !prepared) require('./pack').expect(spec.pack)
     if (spec.concurrency > 1) calls.concurrent()
     if (spec.places) {
       places = require('./places')
       places.always()
     }
-    main = await load(spec.entry, spec.isModule)
+    main = await load(spec.entry, isModule)
     // Only a function that names a third parameter is called back; a promise from it counts all the same.
     wantsCallback = main.length >= 3
     tellModules()

@@ -5,9 +5,11 @@
  * instance starts.
  */
 
+const fs = require('fs')
 const path = require('path')
 const { inspect } = require('util')
 const { pathToFileURL } = require('url')
+const vm = require('vm')
 
 /** Codes of errors that the next attempt would only repeat, until a file changes. */
 const LASTING = new Set([
@@ -29,6 +31,9 @@ const NODES_FRAME = /^\s+at .*\(?node:internal\//
 
 class MissingMain extends Error {}
 
+/** What a module is called with that is none of `import`'s. */
+const PARAMETERS = ['exports', 'require', 'module', '__filename', '__dirname']
+
 async function load(entry, isModule) {
   const loaded = isModule ? await import(pathToFileURL(entry).href) : require(entry)
   for (const place of [loaded, loaded && loaded.default]) {
@@ -40,6 +45,25 @@ async function load(entry, isModule) {
       (names ? ` (it exports: ${names})` : '') +
       '; write exports.main = async (event, context) => { … }',
   )
+}
+
+/**
+ * Whether Node takes a `.js` file for an ES module by what stands in it. It could be required as well; but what it imports then is not
+ * looked for where resolve.js says, on a Node without module.registerHooks.
+ */
+function isDetected(entry) {
+  if (process.features.require_module !== true || !entry.endsWith('.js')) return false
+  try {
+    const source = fs
+      .readFileSync(entry, 'utf8')
+      .replace(/^\ufeff/, '')
+      .replace(/^#!.*/, '')
+    if (!/^\s*(?:import|export)\b/m.test(source)) return false
+    vm.compileFunction(source, PARAMETERS)
+    return false
+  } catch (error) {
+    return error instanceof SyntaxError
+  }
 }
 
 /** Whether loading again could end otherwise. */
@@ -99,4 +123,4 @@ function ofOthers(lines) {
   return lines.filter((line) => !(line.startsWith(`- ${own}`) || (FRAME.test(line) && line.includes(own))))
 }
 
-module.exports = { load, isLasting, describe }
+module.exports = { load, isDetected, isLasting, describe }

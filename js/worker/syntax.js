@@ -6,7 +6,7 @@
  * of its own, run as `node --experimental-vm-modules -e <this>`.
  *
  * Standard input: a JSON array of `{entry, isModule}`. Standard output: for each an array of
- * `{file, line, text}` with `error`, or with `required` and perhaps `copy`, `folder` or `spelt`. From the entry it goes on
+ * `{file, line, text}` with `error`, and `isModule` where it would parse as an ES module, or with `required` and perhaps `copy`, `folder` or `spelt`. From the entry it goes on
  * to the files that are required or imported by a literal path; packages are left out. So is a file whose absence the
  * function expects: one that is required in a `try`.
  */
@@ -82,8 +82,9 @@ function faultOf(file, source, asModule) {
     return fault === null ? null : { ...fault, ...placeInModule(file) }
   }
   const fault = attempt(file, () => vm.compileFunction(code, PARAMETERS, { filename: file }))
-  const isDetected = detects && file.endsWith('.js') && typeOf(path.dirname(file)) === undefined
-  return fault !== null && isDetected && attempt(file, module) === null ? null : fault
+  if (fault === null || !file.endsWith('.js') || attempt(file, module) !== null) return fault
+  const isDetected = detects && typeOf(path.dirname(file)) === undefined
+  return isDetected ? null : { ...fault, isModule: true }
 }
 
 /** Why it cannot be parsed, or null. */

@@ -107,6 +107,14 @@ fn fault(said: &Value) -> SourceFault {
 
 /// What the program found, in words.
 fn message(said: &Value) -> Wording {
+    if said["isModule"] == true {
+        return wording!(
+            "is written as an ES module (`import`, `export`), and is loaded as CommonJS, as on the platform: write \"type\": \"module\" into the \
+             package.json beside it, or name it .mjs, or write `require` and `exports`",
+            "是用 ES 模块写的（`import`、`export`），却像在平台上一样按 CommonJS 加载：请在旁边的 package.json 里写 \"type\": \"module\"，\
+             或改名为 .mjs，或改用 `require` 和 `exports`"
+        );
+    }
     if let Some(error) = said["error"].as_str() {
         return wording!("cannot be parsed: {error}", "无法解析：{error}");
     }
@@ -313,6 +321,16 @@ mod tests {
                 "beside",
                 &[("index.js", "exports.main = 1"), ("template.js", "<%= %>")],
             ),
+            function(
+                "unmarked",
+                &[
+                    (
+                        "index.js",
+                        "// a module\nimport cloud from 'wx-server-sdk'\nexport const main = async () => 1",
+                    ),
+                    ("package.json", r#"{"type":"commonjs"}"#),
+                ],
+            ),
         ];
         fs::create_dir_all(folder.join("shared")).unwrap();
         fs::write(folder.join("shared/c.js"), "}").unwrap();
@@ -322,7 +340,7 @@ mod tests {
             assert!(text.starts_with(start) && text.ends_with(end), "{text}");
         };
         let counts: Vec<usize> = shown.iter().map(Vec::len).collect();
-        assert_eq!(counts, [1, 2, 1, 1, 0, 3, 1, 0], "{shown:?}");
+        assert_eq!(counts, [1, 2, 1, 1, 0, 3, 1, 0, 1], "{shown:?}");
         begins(
             0,
             0,
@@ -359,6 +377,12 @@ mod tests {
             6,
             0,
             "lacking-esm/index.mjs:1 requires './lib', which is not there; './lib.mjs' is there\n",
+        );
+        begins(
+            8,
+            0,
+            "unmarked/index.js:2 is written as an ES module (`import`, `export`), and is loaded as CommonJS, as on the platform: write ",
+            "\nimport cloud from 'wx-server-sdk'",
         );
         assert!(!ran.exists(), "it was run");
     }

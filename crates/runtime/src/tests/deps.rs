@@ -44,6 +44,16 @@ impl Bench {
     }
 }
 
+/// Whether the Node that runs the functions takes a `.js` file for an ES module by what stands in it.
+fn detects_modules() -> bool {
+    let print = "process.stdout.write(String(process.features.require_module === true))";
+    let output = std::process::Command::new("node")
+        .args(["-e", print])
+        .output()
+        .unwrap();
+    output.stdout == b"true"
+}
+
 const A: &str = r#""a":"file:../../packages/a""#;
 
 #[tokio::test]
@@ -58,11 +68,17 @@ async fn functions_with_the_same_dependencies_share_a_tree() {
         "import a from 'a'; export const main = () => a.where;",
     );
     bench.function("dynamic", "exports.main = async () => (await import('a')).where;");
+    // Node says whether it takes such a file for a module; where it does not, that is told when it is loaded.
+    let detects = detects_modules();
+    bench.function(
+        "unmarked",
+        "// a module\nimport a from 'a'; export const main = () => a.where;",
+    );
     bench.function(
         "none",
         "exports.main = () => { try { return require('a'); } catch (error) { return error.code; } };",
     );
-    for name in ["f", "g", "esm", "dynamic"] {
+    for name in ["f", "g", "esm", "dynamic", "unmarked"] {
         bench.depends(name, A);
     }
     let reports = bench.load().await;
@@ -79,7 +95,10 @@ async fn functions_with_the_same_dependencies_share_a_tree() {
         .iter()
         .map(ToString::to_string)
         .collect();
-    assert_eq!(told[0], "installing dependencies 1 of 1: f, g, esm, dynamic");
+    assert_eq!(
+        told[0],
+        "installing dependencies 1 of 1: f, g, esm, dynamic, unmarked"
+    );
     let place = bench.result("f", "{}").await.unwrap();
     assert!(
         place.contains("/cache/trees/") && place.ends_with("/node_modules/a\""),
@@ -87,6 +106,21 @@ async fn functions_with_the_same_dependencies_share_a_tree() {
     );
     for name in ["g", "esm", "dynamic"] {
         assert_eq!(bench.result(name, "{}").await.unwrap(), place, "{name}");
+    }
+    let unmarked = bench.result("unmarked", "{}").await;
+    let told = reports
+        .iter()
+        .find(|report| report.name.as_str() == "unmarked")
+        .unwrap();
+    match detects {
+        true => assert_eq!(unmarked.unwrap(), place),
+        false => {
+            assert!(unmarked.is_err());
+            assert!(
+                told.faults[0].to_string().contains("is written as an ES module"),
+                "{told:?}"
+            );
+        }
     }
     assert_eq!(bench.result("none", "{}").await.unwrap(), "\"MODULE_NOT_FOUND\"");
     assert!(
@@ -574,6 +608,116 @@ async fn locks_of_real_projects_are_installed() {
     let reports = bench.load().await;
     assert_eq!(problem(&reports), told);
     assert_eq!(bench.steps(), steps, "nothing is told or tried again");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_lock_may_name_a_registry_that_only_its_author_reaches() {
+    let mut bench = Bench::online().await;
+    bench.package("a", "module.exports = 'a';");
+    let registry = Registry::start(&bench);
+    for name in ["known", "changed"] {
+        bench.function(name, "exports.main = () => require('a');");
+    }
+    // Nothing listens there any more.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let entry = |integrity: &str| {
+        format!(
+            r#""node_modules/a":{{"version":"1.0.0","resolved":"http://{gone}/a/download/a-1.0.0.tgz","integrity":"{integrity}"}}"#
+        )
+    };
+    let a = r#""a":"1.0.0""#;
+    bench.locks(
+        &registry,
+        "known",
+        a,
+        Some(&[entry(&registry.integrity["a"])]),
+        "",
+    );
+    let other =
+        "sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg==";
+    // Written otherwise, so that the two share no tree.
+    bench.locks(&registry, "changed", r#""a": "1.0.0""#, Some(&[entry(other)]), "");
+    let reports = bench.load().await;
+    assert_eq!(
+        bench.result("known", "{}").await,
+        Ok("\"a\"".to_owned()),
+        "{reports:?}"
+    );
+    let steps = bench.steps();
+    let note = |step: &&String| {
+        step.contains("known; package-lock.json names a registry that cannot be reached from here")
+    };
+    assert_eq!(steps.iter().filter(note).count(), 1, "{steps:?}");
+    // What is published under that name and is another thing is not taken for it.
+    let changed = reports
+        .iter()
+        .find(|report| report.name.as_str() == "changed")
+        .unwrap();
+    assert!(changed.problem.is_some(), "{reports:?}");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_version_of_the_sdk_that_never_was_gives_way_to_the_nearest_and_nothing_else_does() {
+    let mut bench = Bench::online().await;
+    bench.package("a", "module.exports = 'a';");
+    bench.package("wx-server-sdk", "module.exports = 'sdk';");
+    let registry = Registry::start(&bench);
+    for name in ["asks", "locked", "other"] {
+        bench.function(
+            name,
+            "exports.main = () => require('a') + require('wx-server-sdk');",
+        );
+    }
+    let sdk = r#""a":"1.0.0","wx-server-sdk":"^2.9.1""#;
+    bench.locks(&registry, "asks", sdk, None, "");
+    let gone =
+        r#""node_modules/a":{"version":"1.0.7","resolved":"https://registry.npmjs.org/a/-/a-1.0.7.tgz"}"#;
+    bench.locks(
+        &registry,
+        "locked",
+        r#""a":"^1.0.0","wx-server-sdk":"~2.6.9""#,
+        Some(&[gone.to_owned()]),
+        "",
+    );
+    bench.locks(
+        &registry,
+        "other",
+        r#""a":"^2.0.0","wx-server-sdk":"1.0.0""#,
+        None,
+        "",
+    );
+    let reports = bench.load().await;
+    for name in ["asks", "locked"] {
+        assert_eq!(
+            bench.result(name, "{}").await,
+            Ok("\"asdk\"".to_owned()),
+            "{name}: {reports:?}"
+        );
+    }
+    let steps = bench.steps();
+    for (name, range) in [("asks", "^2.9.1"), ("locked", "~2.6.9")] {
+        let told = format!(
+            "the registry has no wx-server-sdk {range}, which package.json asks for: installed with 1.0.0"
+        );
+        let note = |step: &&String| step.contains(name) && step.contains(&told);
+        assert_eq!(steps.iter().filter(note).count(), 1, "{name}: {steps:?}");
+    }
+    let other = reports
+        .iter()
+        .find(|report| report.name.as_str() == "other")
+        .unwrap();
+    let told = other.problem.clone().unwrap_or_default().en;
+    assert!(told.contains("No matching version found for a@^2.0.0"), "{told}");
+    let package = fs::read_to_string(bench.dir("asks").join("package.json")).unwrap();
+    assert!(
+        package.contains("^2.9.1"),
+        "the project's own file is left alone: {package}"
+    );
     bench.end().await;
 }
 
