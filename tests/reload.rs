@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use store::Memory;
 
 use crate::{
+    console::Tab,
     sockets::Socket,
     support::{Dev, PATIENCE, Scratch, User, run, soon, yunqiao},
     two_gateways::Serving,
@@ -74,6 +75,32 @@ async fn functions_come_go_and_break_without_a_restart() {
     project.write("project.config.json", "{");
     dev.server.prints("not reloaded");
     assert_eq!(alice.call("g", json!({})).await.1["result"], "g");
+}
+
+#[tokio::test]
+async fn a_project_of_which_no_function_can_run_is_served_until_it_is_mended() {
+    let project = Scratch::new(&[("f", "exports.main = () => 1")]);
+    project.write("cloudfunctions/f/package.json", "{ none");
+    let dev = Dev::start(project.path());
+    dev.server.prints("f cannot run: ");
+    dev.server.prints("none of the 1 functions can run");
+    let alice = dev.login("alice").await;
+    let (status, reply) = alice.call("f", json!({})).await;
+    assert_eq!((status, &reply["errCode"]), (500, &json!(-504002)), "{reply}");
+    let page = Tab::open(&dev).await.page("/").await;
+    assert!(page.contains("is not a JSON object"), "{page}");
+
+    project.write("cloudfunctions/f/package.json", "{}");
+    dev.server.prints_soon("reloaded: 1 function").await;
+    assert_eq!(alice.call("f", json!({})).await.1["result"], 1);
+
+    // Where nobody looks at it, there is nothing to wait for.
+    project.write("cloudfunctions/f/package.json", "{ none");
+    let mut exec = yunqiao();
+    exec.arg("exec").arg(project.path()).args(["--", "true"]);
+    let (output, _, err) = run(&mut exec);
+    assert!(!output.status.success());
+    assert!(err.contains("none of the 1 functions can run"), "{err}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ use crate::{
     data::{self, Keeping},
     front::DatabaseFront,
     journal::{Calls, Journal},
-    lang::{self, say},
+    lang::{self, say, t},
     past::PastCalls,
     paths, print, progress,
     run_file::{self, Running},
@@ -412,7 +412,18 @@ impl Local {
             }
             None => None,
         };
-        let functions = load(&gateway, project, console.as_ref()).await?;
+        let functions = match load(&gateway, project, console.as_ref()).await {
+            // Whoever looks at it mends it meanwhile, and has data, files and the simulated WeChat at hand.
+            Err(error) if seen.console => {
+                let mend = t(
+                    "the rest is served; what is mended is loaded when it is saved",
+                    "其余照常提供；改好保存后会自动加载",
+                );
+                print::warning(lang::error(&error), mend);
+                Vec::new()
+            }
+            loaded => loaded?,
+        };
         let operator_secret = match &project.settings.operator.secret {
             Some(secret) => secret.clone(),
             None => one_time_secret()?,
