@@ -2,9 +2,10 @@
 //!
 //! `answers.tsv` has a row for each API whose answer some document shows or lists: its name, the answer as JSON, and the members
 //! (`data.cash_biz_id`) that the document lists and its sample lacks, which stand there in their empty form. The samples are those of
-//! WeChat's documents, of 2026 where there is one and of earlier years where WeChat has taken it down. Three things differ from
-//! them, so that a program which reads page by page comes to an end: what counts a list says how long the list here is, what leads to the next page is
-//! empty, and of a list the first eight items are kept.
+//! WeChat's documents, of 2026 where there is one and of earlier years where WeChat has taken it down. Four things differ from
+//! them. So that a program which reads page by page comes to an end: what counts a list says how long the list here is, what leads to the next page is
+//! empty, and of a list the first eight items are kept. And what was asked for was done: `success` is true, and what a sample shows as
+//! failed among the rest is left out of it.
 
 use std::sync::LazyLock;
 
@@ -88,6 +89,37 @@ mod tests {
         let without = |api: &&Api| api.reply == ApiReplyKind::Json && api.sample_answer().is_none();
         let names: Vec<_> = all().iter().filter(without).map(|api| api.name).collect();
         assert!(names.len() < 10, "{names:?}");
+    }
+
+    #[test]
+    fn what_is_answered_went_well_and_comes_to_an_end() {
+        let leads = [
+            "next_openid",
+            "next_begin_id",
+            "next_cursor",
+            "next_page_info",
+            "last_id",
+            "last_index",
+            "page_context",
+        ];
+        for row in TEXT.lines().skip(1) {
+            let (name, sample) = SampleAnswer::parse(row).unwrap();
+            let text = sample.json;
+            for failed in [
+                r#""success":false"#,
+                r#""errcode":1"#,
+                r#""errcode":2"#,
+                r#""has_more":true"#,
+            ] {
+                assert!(!text.contains(failed), "{name}: {failed}");
+            }
+            for lead in leads {
+                if let Some((_, value)) = text.split_once(&format!("\"{lead}\":")) {
+                    let nowhere = value.starts_with('0') || value.starts_with("\"\"");
+                    assert!(nowhere, "{name}: {lead}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -71,12 +71,25 @@ fn is_later_page(params: &Map<String, Value>) -> bool {
         let value = params.get(name)?;
         value.as_i64().or_else(|| value.as_str()?.parse().ok())
     };
-    let skips = ["offset", "start", "begin", "skip"];
+    let skips = ["offset", "start", "begin", "skip", "begin_id", "last_id"];
     let pages = ["page", "page_num", "page_index", "page_no"];
+    let behind = [
+        "next_openid",
+        "begin_openid",
+        "cursor",
+        "next_cursor",
+        "last_index",
+        "next_page_info",
+        "page_context",
+    ];
+    let text = |name: &str| params.get(name)?.as_str();
     skips
         .iter()
         .any(|name| number(name).is_some_and(|skipped| skipped > 0))
         || pages.iter().any(|name| number(name).is_some_and(|page| page > 1))
+        || behind
+            .iter()
+            .any(|name| text(name).is_some_and(|text| !text.is_empty()))
 }
 
 fn empty_lists(answer: &mut Map<String, Value>) {
