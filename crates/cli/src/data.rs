@@ -109,17 +109,17 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
     })
 }
 
-/// Which functions make their collections themselves. Looked up when a collection is missing, in the source as it is then.
+/// Which functions make which collections themselves. Looked up when a collection is missing, in the source as it is then.
 fn makers(project: &Project) -> Arc<MakesCollections> {
     let root = project.functions_root.clone();
     let functions = project.functions.iter();
     let known: BTreeMap<String, PathBuf> = functions
         .map(|(name, listed)| (name.as_str().to_owned(), listed.function.dir.clone()))
         .collect();
-    Arc::new(move |function| {
+    Arc::new(move |function, collection| {
         let made_since = || Some(root.as_ref()?.join(function));
         let dir = known.get(function).cloned().or_else(made_since);
-        dir.is_some_and(|dir| doctor::makes_collections(&dir))
+        dir.is_some_and(|dir| doctor::makes_collection(&dir, collection))
     })
 }
 

@@ -52,8 +52,8 @@ pub enum MissingCollection {
     Refuse,
 }
 
-/// Says of a function whether it makes collections by itself.
-pub type MakesCollections = dyn Fn(&str) -> bool + Send + Sync;
+/// Says of a function, and of a collection, whether the function may make it by itself.
+pub type MakesCollections = dyn Fn(&str, &str) -> bool + Send + Sync;
 
 /// The database that functions and clients reach.
 #[derive(Clone)]
@@ -371,8 +371,8 @@ impl Inner {
         let Some(makers) = self.access.makers.clone() else {
             return false;
         };
-        let function = asked.function().to_owned();
-        let makes = tokio::task::spawn_blocking(move || makers(&function)).await;
+        let (function, name) = (asked.function().to_owned(), collection.to_owned());
+        let makes = tokio::task::spawn_blocking(move || makers(&function, &name)).await;
         if !makes.unwrap_or_default() {
             return false;
         }

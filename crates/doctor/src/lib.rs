@@ -281,10 +281,11 @@ pub fn undeclared(project: &Project) -> Vec<UndeclaredPackage> {
         .collect()
 }
 
-/// Whether the function in this folder makes collections by itself: whether its source, which is read anew, calls `createCollection`.
+/// Whether the function in this folder may make the collection of this name by itself: whether its source, which is read anew, calls
+/// `createCollection` with that name, or with one that is computed.
 #[must_use]
-pub fn makes_collections(dir: &Path) -> bool {
-    Source::read(dir).database.creates
+pub fn makes_collection(dir: &Path, name: &str) -> bool {
+    Source::read(dir).database.may_create(name)
 }
 
 /// Cures what can be cured, and says what was done, file by file. Afterwards open and examine the project again: what one

@@ -15,9 +15,15 @@ use std::{
 
 pub(crate) use hints::examine;
 
-use crate::{source::Mention, tokens::TokenKind};
+use crate::{
+    source::Mention,
+    tokens::{Token, TokenKind},
+};
 use query::{Query, query};
 use syntax::{Tokens, closing, end_of, is_in_loop, is_sign, method, parts, stands_alone};
+
+/// Longer texts are no names of collections that anybody makes.
+const LONGEST_NAME: usize = 64;
 
 /// What the files of a function do with the database.
 #[derive(Debug, Default)]
@@ -26,15 +32,35 @@ pub(crate) struct DatabaseUse {
     pub(crate) collections: Vec<Mention>,
     /// Those that `createCollection` makes, as far as they are named there.
     pub(crate) created: BTreeSet<String>,
-    /// Whether `createCollection` is called at all.
-    pub(crate) creates: bool,
+    /// Whether `createCollection` is called with a name that is computed, as of each of a list.
+    creates_computed: bool,
+    /// Texts that may be names of collections, wherever they stand but where one is used by its name.
+    texts: BTreeSet<String>,
     pub(crate) queries: Vec<Query>,
 }
 
 impl DatabaseUse {
+    /// Whether the function makes a collection of this name, as far as can be told: it says so, or makes some whose names are computed
+    /// and has it among its texts.
+    pub(crate) fn creates(&self, name: &str) -> bool {
+        self.created.contains(name) || (self.creates_computed && self.texts.contains(name))
+    }
+
+    /// Whether the function may make a collection of this name: not so where it names all that it makes.
+    pub(crate) fn may_create(&self, name: &str) -> bool {
+        self.created.contains(name) || self.creates_computed
+    }
+
     /// Adds what a file does.
     pub(crate) fn scan(&mut self, file: &Path, tokens: Tokens<'_, '_>) {
         let texts = constants(tokens);
+        let is_used = |at: usize| {
+            let before = |back: usize| at.checked_sub(back).map(|at| tokens[at].kind);
+            (before(2), before(1)) == (Some(TokenKind::Word("collection")), Some(TokenKind::Sign('(')))
+        };
+        let texts_of = tokens.iter().enumerate().filter(|(at, _)| !is_used(*at));
+        self.texts
+            .extend(texts_of.filter_map(|(_, token)| collection_name(token)));
         // Variables that hold a collection, or are functions that give one.
         let mut variables: BTreeMap<&str, String> = BTreeMap::new();
         for at in 0..tokens.len() {
@@ -42,8 +68,9 @@ impl DatabaseUse {
             match call.name {
                 "collection" => {}
                 "createCollection" => {
-                    self.creates = true;
-                    self.created.extend(text_of(call.arguments, &texts));
+                    let name = text_of(call.arguments, &texts);
+                    self.creates_computed |= name.is_none();
+                    self.created.extend(name);
                     continue;
                 }
                 _ => continue,
@@ -136,6 +163,21 @@ fn note<'t>(found: &mut BTreeMap<String, Option<&'t str>>, name: String, text: &
         .entry(name)
         .and_modify(|known| *known = known.filter(|known| *known == text))
         .or_insert(Some(text));
+}
+
+/// A text that may be the name of a collection.
+fn collection_name(token: &Token<'_>) -> Option<String> {
+    match token.kind {
+        TokenKind::Text(text)
+            if (1..=LONGEST_NAME).contains(&text.len())
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) =>
+        {
+            Some(text.to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// The text that an argument is: in quotes, or of a constant.

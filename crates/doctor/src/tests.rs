@@ -755,7 +755,37 @@ fn collections_that_nothing_makes_are_told_where_they_would_be_missed() {
         found.contains("\"todoz\"") && found.contains("did you mean \"todos\"?"),
         "{found}"
     );
-    // What is proposed is taken, and enough.
+    // Names that are computed: each text of the function may be one.
+    let source = "const all = ['todos', 'users']; for (const one of all) db.createCollection(one); db.collection('users').get(); \
+                  db.collection('others').get()";
+    let [found] = &hints(source, refuse)[..] else {
+        panic!("{:?}", hints(source, refuse))
+    };
+    assert!(found.contains("\"others\""), "{found}");
+    let source = "db.collection('users').get(); const names = ['users']";
+    assert_eq!(hints(source, refuse).len(), 1, "a text alone makes nothing");
+}
+
+#[test]
+fn a_function_makes_the_collections_that_it_names_and_may_make_others_where_it_computes_names() {
+    let makes = |source: &str, name: &str| {
+        let dir = with_database(source, "");
+        makes_collection(&dir.path().join("cloudfunctions/a"), name)
+    };
+    let locks = "const ALL = { meters: 'meters', locks: 'job_locks' }; db.collection(ALL.meters).get(); db.createCollection(ALL.locks)";
+    assert!(makes(locks, "job_locks"));
+    assert!(!makes(locks, "meters"), "the console has made that one");
+    assert!(makes("db.createCollection(event.name)", "meters"));
+    assert!(!makes("db.collection('meters').get()", "meters"));
+}
+
+#[test]
+fn what_is_proposed_for_a_collection_is_taken_and_enough() {
+    let source = "db.collection('todos').add({}); db.collection('todoz').get()";
+    let refuse = "[database]\nmissing = \"refuse\"\n[database.collections.todos]\n";
+    let [found] = &hints(source, refuse)[..] else {
+        panic!("{:?}", hints(source, refuse))
+    };
     let head = "[database.collections.todoz]";
     assert!(found.contains(head), "{found}");
     assert_eq!(hints(source, &format!("{refuse}{head}\n")), Vec::<String>::new());

@@ -106,11 +106,12 @@ fn missing_collections(project: &Project, uses: &[(&function::FunctionName, Data
         known.extend(stem);
     }
     known.extend(uses.iter().flat_map(|(_, used)| used.created.iter().cloned()));
+    let is_created = |name: &str| uses.iter().any(|(_, used)| used.creates(name));
     let mut hints = Vec::new();
     let mut told = BTreeSet::new();
     for (function, used) in uses {
         for Mention { name, file, line } in &used.collections {
-            if known.contains(name) || !told.insert(name) {
+            if known.contains(name) || is_created(name) || !told.insert(name) {
                 continue;
             }
             let near = project::nearest(name, known.iter().map(String::as_str));
