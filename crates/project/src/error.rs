@@ -6,6 +6,8 @@ use std::{fmt, io, path::PathBuf};
 use function::FunctionName;
 use wording::{Wording, wording};
 
+use crate::files;
+
 /// Something in the project that does not stop it, but that its author should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -23,7 +25,9 @@ impl Finding {
     /// The whole: `FUNCTION: FILE: WHAT`. The mend is told apart.
     #[must_use]
     pub fn wording(&self) -> Wording {
-        let (file, what) = (self.file.display(), &self.what);
+        // One file goes by one name, however the project's folder was given.
+        let (file, what) = (files::tidy(&self.file), &self.what);
+        let file = file.display();
         match &self.function {
             Some(function) => wording!("{function}: {file}: {what}", "{function}: {file}: {what}"; what),
             None => wording!("{file}: {what}", "{file}: {what}"; what),

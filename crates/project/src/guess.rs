@@ -57,7 +57,10 @@ pub(crate) fn functions_root(root: &Path, named: Option<&str>) -> Option<PathBuf
         }
     });
     found.sort();
-    found.into_iter().next().map(|(_, _, folder)| folder)
+    found
+        .into_iter()
+        .next()
+        .map(|(_, _, folder)| files::tidy(&folder))
 }
 
 /// Whether a folder is a part of a project whose file lies above it: its pages, or a function.

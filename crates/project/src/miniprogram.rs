@@ -26,6 +26,8 @@ pub(crate) struct MiniProgram {
     pub(crate) pages_root: Option<String>,
     /// Whether uni-app's file said it.
     pub(crate) is_uni_app: bool,
+    /// Whether there are comments in `project.config.json`, which JSON does not know.
+    pub(crate) has_comments: bool,
 }
 
 /// Whether a folder holds a Mini Program.
@@ -95,10 +97,22 @@ impl MiniProgram {
         }))
     }
 
-    /// Reads the file's bytes; `path` is for messages.
+    /// Reads the file's bytes; `path` is for messages. Comments are forgiven: many who publish a project write one beside the appid, that
+    /// it is to be replaced.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ProjectError> {
-        let object = files::json_object(bytes).map_err(|fault| fault.in_file(path))?;
-        Self::of(&object, path, bytes)
+        match files::json_object(bytes) {
+            Ok(object) => Self::of(&object, path, bytes),
+            Err(fault) => {
+                let text = files::text(bytes).map(without_comments).unwrap_or_default();
+                match files::json_object(text.as_bytes()) {
+                    Ok(object) => Ok(Self {
+                        has_comments: true,
+                        ..Self::of(&object, path, bytes)?
+                    }),
+                    Err(_) => Err(fault.in_file(path)),
+                }
+            }
+        }
     }
 
     fn of(object: &Map<String, Value>, path: &Path, bytes: &[u8]) -> Result<Self, ProjectError> {
@@ -121,6 +135,7 @@ impl MiniProgram {
             functions_root: text("cloudfunctionRoot")?,
             pages_root: text("miniprogramRoot").unwrap_or_default(),
             is_uni_app: false,
+            has_comments: false,
         })
     }
 }
@@ -138,6 +153,17 @@ fn find_key(bytes: &[u8], key: &str) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn comments_are_forgiven_and_known_of() {
+        let text = "{\n  \"appid\": \"wx0123456789abcdef\", // your own: https://mp.weixin.qq.com\n  /* here */ \"cloudfunctionRoot\": \"a//b/\"\n}";
+        let read = MiniProgram::parse(Path::new(FILE), text.as_bytes()).unwrap();
+        assert_eq!(read.appid.as_deref(), Some("wx0123456789abcdef"));
+        assert_eq!(read.functions_root.as_deref(), Some("a//b/"));
+        assert!(read.has_comments);
+        let fault = MiniProgram::parse(Path::new(FILE), b"{ // a\n appid: 1 }").unwrap_err();
+        assert!(fault.to_string().contains("1:3"), "{fault}");
+    }
 
     #[test]
     fn reads_what_devtools_writes() {

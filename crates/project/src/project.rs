@@ -240,6 +240,20 @@ impl Files<'_> {
                 ),
             });
         }
+        if miniprogram.has_comments {
+            findings.push(Finding {
+                function: None,
+                file: self.root.join(miniprogram::FILE),
+                what: wording!(
+                    "it has comments, which are passed over here",
+                    "里面有注释，这里会忽略"
+                ),
+                mend: wording!(
+                    "remove them before WeChat DevTools reads it: JSON knows no comments",
+                    "用微信开发者工具打开之前请删掉：JSON 不支持注释"
+                ),
+            });
+        }
         let functions_root = self.functions_root(&toml, &miniprogram, &cloudbaserc, &mut findings)?;
         findings.extend(cloudbaserc::not_read(self.root));
         let elsewhere = self.elsewhere(functions_root.as_deref(), &cloudbaserc);
@@ -486,7 +500,7 @@ impl Files<'_> {
             });
             return Ok(found);
         }
-        let usual = self.root.join(USUAL_FUNCTIONS_ROOT);
+        let usual = files::tidy(&self.root.join(USUAL_FUNCTIONS_ROOT));
         if usual.is_dir() {
             return Ok(Some(usual));
         }
