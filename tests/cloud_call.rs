@@ -544,9 +544,10 @@ exports.main = async () => ({
             assert_eq!(got[what]["errCode"], -501009, "{version} {what}: {got}");
         }
         // Whoever runs it is told as well, though the function may swallow it.
-        for what in ["wx.wxPayApi", "getCloudCallSign"] {
+        for what in ["cloudPay.queryOrder", "getCloudCallSign"] {
             dev.server.prints(&format!("{what} in {}", name(version)));
         }
+        dev.server.prints("nothing was ordered, paid or refunded");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the SDK can ask for and no capability answers: the function is told so, and so is whoever looks at the call.
 
 use tcb::{Action, NotServed, SdkRequest};
-use wording::Wording;
+use wording::{Wording, wording};
 
 use crate::{Answering, Capability, CloudRequest, Proof, capability::at_once};
 
@@ -19,11 +19,24 @@ impl Capability for Rest {
         let Some(what) = NotServed::of(action) else {
             return at_once(asked.malformed("there is no such action"));
         };
-        let name = match action {
-            Action::Named(name) => name,
-            _ => what.name(),
+        let api = request
+            .envelope
+            .api_name()
+            .filter(|_| what == NotServed::CloudPay);
+        let name = match api {
+            Some(api) => format!("{}.{api}", what.name()),
+            None => what.name().to_owned(),
         };
-        asked.refused(name, what.code(), what.text(), &Wording::as_is(what.text()));
+        let code = what.code();
+        let why = match what {
+            NotServed::CloudPay => wording!(
+                "cloud.cloudPay is not served yet: WeChat Pay was not asked, so that nothing was ordered, paid or refunded, and the function \
+                 got the error {code}. What follows a payment can be tried where the function catches that",
+                "cloud.cloudPay 还不支持：没有请求微信支付，也就没有下单、付款或退款，云函数收到错误 {code}。在云函数里捕获这个错误，就可以试付款之后的流程"
+            ),
+            _ => Wording::as_is(what.text()),
+        };
+        asked.refused(&name, code, what.text(), &why);
         at_once(what.reply(asked.request_id()))
     }
 }

@@ -135,7 +135,7 @@ impl NotServed {
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Self::CloudPay => "cloud.cloudPay is not served yet",
+            Self::CloudPay => "cloud.cloudPay is not served yet: nothing was ordered, paid or refunded",
             Self::CloudCallSign => "cloud.getCloudCallSign is not served yet",
             Self::CrossAccount => "environments of other accounts are not served yet",
         }
