@@ -4,12 +4,12 @@
 //! index.redb     path -> what is known of the file, and the number under which its content lies
 //! content/ab/…   contents, by number: no name of a user's ever becomes one of the file system's
 //! coming/…       large contents that are still being written
-//! lost/…         contents of which the index may have lacked what it knew last
+//! lost/…         contents that the index did not name after a crash
 //! ```
 //!
 //! A large file is written in `coming` and moved to `content`, a small one written there in one go; it is synced, and then entered in the
-//! index: that one commit is what makes it visible, and what puts away the one that was there before. So a crash at any moment leaves contents that no entry names, and
-//! those are swept away at the next start. Whoever reads has the content open, and keeps it.
+//! index: that one commit is what makes it visible, and what puts away the one that was there before. So a crash at any moment leaves contents that no entry names. Those are
+//! put aside at the next start, and not removed: a journal of the index that lost its end looks as one that never had it. Whoever reads has the content open, and keeps it.
 
 mod allocated;
 mod at_once;
@@ -171,8 +171,8 @@ impl Inner {
         }
     }
 
-    /// Removes what was still coming, and every content that no entry names; where the index may lack the last entries, those contents are
-    /// put aside. Only what is called as a content is looked at:
+    /// Removes what was still coming, and every content that no entry names; where the index was not closed, those contents are put
+    /// aside, since it may lack its last entries. Only what is called as a content is looked at:
     /// whatever else lies there is somebody's own. Answers whether the index may be that of the contents: a new one is not.
     fn sweep(&self, index_is_new: bool) -> Result<bool, Cause> {
         let mut swept = 0;
@@ -213,7 +213,7 @@ impl Inner {
         if lost > 0 {
             tracing::warn!(
                 lost, folder = %self.root.join(LOST).display(),
-                "the index was not closed and has no journal: contents that it does not name are kept there"
+                "the index was not closed, and does not name these contents: they are kept there, since a journal that lost its end may have had them"
             );
         }
         if swept > 0 {

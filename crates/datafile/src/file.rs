@@ -103,8 +103,8 @@ pub(crate) struct OpenedFile {
     pub(crate) backend: Backend,
     pub(crate) journal: Option<Journal>,
     pub(crate) database: Database,
-    /// See [`DataFile::may_lack_the_last`](crate::DataFile::may_lack_the_last).
-    pub(crate) may_lack_the_last: bool,
+    /// See [`DataFile::was_closed`](crate::DataFile::was_closed).
+    pub(crate) was_closed: bool,
 }
 
 /// Opens the file, or makes it with mode 0600, and locks it. A file that others could read is closed to them, if it is one
@@ -202,8 +202,7 @@ impl Opening<'_> {
             let judged = journal.judge(stated);
             judged.map_err(|error| refused_journal(path, form, journal.path(), error))?;
         }
-        let may_lack_the_last = !was_closed && journal.as_ref().is_some_and(|journal| !journal.is_there());
-        if may_lack_the_last {
+        if !was_closed && journal.as_ref().is_some_and(|journal| !journal.is_there()) {
             tracing::info!(
                 file = %path.display(),
                 "the file was not closed, and has no journal beside it: if it had one, what was written last is missing"
@@ -232,7 +231,7 @@ impl Opening<'_> {
             backend,
             journal,
             database,
-            may_lack_the_last,
+            was_closed,
         })
     }
 
@@ -293,7 +292,7 @@ impl Opening<'_> {
                     backend,
                     journal,
                     database,
-                    may_lack_the_last: false,
+                    was_closed: true,
                 })
             });
         if made.is_err() {

@@ -38,7 +38,7 @@ pub struct DataFile {
     opened: RwLock<Opened>,
     /// Whether what is written to the database does not come to the disk. Changed only by whoever opens it.
     is_for_reading: AtomicBool,
-    may_lack_the_last: bool,
+    was_closed: bool,
     trouble: Mutex<Option<Trouble>>,
     cache: usize,
     first_wait: Duration,
@@ -134,7 +134,7 @@ impl DataFile {
             backend,
             journal: None,
             database,
-            may_lack_the_last: false,
+            was_closed: true,
         };
         Ok(Self::new(path, form, opened, cache, FIRST))
     }
@@ -150,7 +150,7 @@ impl DataFile {
                 times: 1,
             }),
             is_for_reading: AtomicBool::new(false),
-            may_lack_the_last: opened.may_lack_the_last,
+            was_closed: opened.was_closed,
             trouble: Mutex::default(),
             cache,
             first_wait,
@@ -179,11 +179,11 @@ impl DataFile {
         }
     }
 
-    /// Whether the file was not closed before it was opened, and no journal was there: one that was taken away may have had what was
-    /// written last.
+    /// Whether the file was closed before it was opened, or is new. One that was not may lack what was written last, where something has
+    /// happened to its journal: of one that was cut off nothing tells it from one that had no more.
     #[must_use]
-    pub const fn may_lack_the_last(&self) -> bool {
-        self.may_lack_the_last
+    pub const fn was_closed(&self) -> bool {
+        self.was_closed
     }
 
     /// Whether the file lacks what its journal has; a [`commit`](Self::commit) without changes ends that.

@@ -496,19 +496,18 @@ fn a_journal_is_there_while_the_file_needs_it() {
     assert_eq!(rows(&open(&path).unwrap()).unwrap().len(), 320);
 }
 
-/// Whoever takes a journal away after a crash is told what that may mean.
 #[test]
-fn a_file_that_was_not_closed_and_has_no_journal_may_lack_the_last() {
+fn a_file_tells_whether_it_was_closed() {
     let folder = TempDir::new().unwrap();
     let (path, journal) = left_open(&folder);
     let alone = folder.path().join("alone.redb");
     fs::copy(&path, &alone).unwrap();
     let lacking = open(&alone).unwrap();
-    assert!(lacking.may_lack_the_last());
+    assert!(!lacking.was_closed());
     assert_eq!(rows(&lacking).unwrap().len(), 301);
     drop(lacking);
-    assert!(!open(&alone).unwrap().may_lack_the_last(), "it was closed");
-    assert!(!open(&path).unwrap().may_lack_the_last(), "its journal was there");
+    assert!(open(&alone).unwrap().was_closed());
+    assert!(!open(&path).unwrap().was_closed(), "though its journal was there");
     assert!(!journal.exists());
 }
 

@@ -236,7 +236,7 @@ impl Index {
 
     /// Whether files that were uploaded last may not be in it.
     pub(super) const fn may_lack_the_last(&self) -> bool {
-        self.file.may_lack_the_last()
+        !self.file.was_closed()
     }
 
     pub(super) fn check(&self) -> Result<(), FileError> {

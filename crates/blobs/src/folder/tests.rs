@@ -96,7 +96,8 @@ async fn what_a_crash_leaves_is_swept_away() {
     assert_eq!(&opened.content.next().await.unwrap().unwrap()[..], b"kept");
 }
 
-/// An index that was left open, and whose journal was taken away, does not know the files that came last: they are not swept away.
+/// An index that was left open, and whose journal was taken away or has lost its end, does not know the files that came last: they are not
+/// swept away.
 #[tokio::test]
 async fn contents_that_the_index_may_have_lacked_are_put_aside() {
     let root = tempfile::tempdir().unwrap();
@@ -104,23 +105,38 @@ async fn contents_that_the_index_may_have_lacked_are_put_aside() {
     for name in ["known", "last", "very last"] {
         write(&first, name, name.as_bytes()).await.unwrap();
     }
-    let left = tempfile::tempdir().unwrap();
-    copy(root.path(), left.path());
-    let journal = left.path().join(format!("{INDEX}-journal"));
-    fs::remove_file(journal).unwrap();
+    type Fault = fn(&Path);
+    let zeroed: Fault = |journal| fs::write(journal, vec![0; 1 << 20]).unwrap();
+    let cut: Fault = |journal| {
+        File::options()
+            .write(true)
+            .open(journal)
+            .unwrap()
+            .set_len(9)
+            .unwrap()
+    };
+    for fault in [|journal: &Path| fs::remove_file(journal).unwrap(), zeroed, cut] {
+        let left = tempfile::tempdir().unwrap();
+        copy(root.path(), left.path());
+        fault(&left.path().join(format!("{INDEX}-journal")));
+        what_came_last_is_put_aside(left.path()).await;
+    }
+}
+
+async fn what_came_last_is_put_aside(left: &Path) {
     for _ in 0..2 {
-        let again = folder(left.path());
+        let again = folder(left);
         for (name, is_known) in [("known", true), ("last", false), ("very last", false)] {
             let found = again.look(&name.parse().unwrap()).await.unwrap();
             assert_eq!(found.is_some(), is_known, "{name}");
         }
-        let mut lost: Vec<_> = fs::read_dir(left.path().join(LOST))
+        let mut lost: Vec<_> = fs::read_dir(left.join(LOST))
             .unwrap()
             .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
             .collect();
         lost.sort();
         assert_eq!(lost, ["last", "very last"]);
-        assert_eq!(on_disk(&left.path().join(CONTENT)), 1);
+        assert_eq!(on_disk(&left.join(CONTENT)), 1);
     }
 }
 
