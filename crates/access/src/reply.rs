@@ -30,6 +30,9 @@ const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// Bytes of headers that a function may send: what clients and proxies bear.
 const MOST_HEADERS: usize = 64 << 10;
 
+/// Names of headers that are more than [`MOST_HEADERS`] whatever they are: each has a letter, and `: ` and a line's end.
+const MOST_NAMES: usize = MOST_HEADERS / 5;
+
 /// A reply that can be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FunctionResponse {
@@ -209,6 +212,10 @@ fn read_headers(member: &'static str, raw: &str, headers: &mut HeaderMap) -> Res
     }
     let object = Object::parse(raw.as_bytes()).map_err(|_| NotAReply::Headers(member))?;
     for field in object.members() {
+        // The map panics where it has more names than it can count: before that, they are too much for a reply.
+        if headers.keys_len() > MOST_NAMES {
+            return Err(NotAReply::TooManyHeaders);
+        }
         let text = field.key();
         let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| NotAReply::Header {
             name: text.chars().take(80).collect(),
@@ -456,6 +463,12 @@ mod tests {
             "x".repeat(MOST_HEADERS)
         );
         assert_eq!(reply_of(Some(&Bytes::from(many))), Err(NotAReply::TooManyHeaders));
+        // More names than the map of them can hold.
+        let names: Vec<_> = (0..40_000).map(|name| format!(r#""x{name}":"1""#)).collect();
+        for member in ["headers", "multiValueHeaders"] {
+            let many = format!(r#"{{"statusCode":200,"{member}":{{{}}}}}"#, names.join(","));
+            assert_eq!(reply_of(Some(&Bytes::from(many))), Err(NotAReply::TooManyHeaders));
+        }
     }
 
     #[test]
