@@ -16,6 +16,7 @@
 
 mod body;
 mod display;
+mod given;
 mod refusal;
 
 use std::{
@@ -32,10 +33,11 @@ use causes::with_causes;
 use files::{CloudPath, CloudPathError, Storage, StorageRefusal, Upload, path_of_address, path_of_picture};
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
-    header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE},
+    header::{ALLOW, CONTENT_LENGTH},
     request::Parts,
 };
 use hyper::body::Body;
+use md5::{Digest as _, Md5};
 use multer::Multipart;
 use rules::{Caller, Operation};
 
@@ -46,6 +48,7 @@ use crate::{
 
 use body::{UploadBody, drain};
 use display::file_response;
+use given::{Given, Md5Digest, bounded};
 use refusal::{FileRefusal, refused};
 
 /// How often a file is opened that is written anew each time before it is read.
@@ -138,8 +141,13 @@ impl FileDoor {
                     most: u64::MAX,
                 };
                 let mut coming = UploadBody::new(body);
-                let new = new_blob(&right, owner, given_type(head));
-                let done = self.take_bare(&right, new, &mut coming).await;
+                let done = match Given::read(head) {
+                    Ok(given) => {
+                        let new = new_blob(&right, owner, given.content_type);
+                        self.take_bare(&right, new, given.md5, &mut coming).await
+                    }
+                    Err(refused) => Err(refused),
+                };
                 if done.is_err() {
                     drain(&mut coming.body).await;
                 }
@@ -285,8 +293,10 @@ impl FileDoor {
         if announced.is_some_and(|length| length > right.most.saturating_add(FORM)) {
             return Err(too_large(&right));
         }
-        let given = given_type(head);
-        let form = given.filter(|given| head.method == Method::POST && is_form(given));
+        let given = Given::read(head)?;
+        let form = given
+            .content_type
+            .filter(|given| head.method == Method::POST && is_form(given));
         match form.map(multer::parse_boundary) {
             Some(Ok(boundary)) => self.take_form(&right, boundary, coming).await,
             // Its text is no file.
@@ -295,17 +305,18 @@ impl FileDoor {
                 "the form's Content-Type has no boundary: leave that header to what makes the form",
             )),
             None => {
-                let new = new_blob(&right, right.owner(), given);
-                self.take_bare(&right, new, coming).await
+                let new = new_blob(&right, right.owner(), given.content_type);
+                self.take_bare(&right, new, given.md5, coming).await
             }
         }
     }
 
-    /// Takes a file that comes by itself.
+    /// Takes a file that comes by itself; with `md5` it is this content or none.
     async fn take_bare<B>(
         &self,
         right: &Upload,
         new: NewBlob,
+        md5: Option<Md5Digest>,
         coming: &mut UploadBody<B>,
     ) -> Result<StatusCode, FileRefusal>
     where
@@ -314,12 +325,20 @@ impl FileDoor {
     {
         let mut writing = self.0.blobs.write(new).await?;
         let mut size = 0;
+        let mut came = md5.map(|_| Md5::new());
         while let Some(bytes) = coming.next().await? {
             size += bytes.len() as u64;
             if size > right.most {
                 return Err(too_large(right));
             }
+            if let Some(came) = &mut came {
+                came.update(&bytes);
+            }
             writing.push(bytes).await?;
+        }
+        if came.map(|came| came.finalize().into()) != md5 {
+            let refusal = StorageRefusal::WrongDigest;
+            return Err(FileRefusal::openly(refusal, refusal.text()));
         }
         self.put(right, writing).await?;
         Ok(StatusCode::OK)
@@ -428,13 +447,8 @@ fn new_blob(right: &Upload, owner: &str, given: Option<&str>) -> NewBlob {
     NewBlob {
         path: right.path.clone(),
         owner: owner.to_owned(),
-        content_type: given.map(str::to_owned),
+        content_type: given.and_then(bounded).map(str::to_owned),
     }
-}
-
-/// The type that whoever sends a file says that it has.
-fn given_type(head: &Parts) -> Option<&str> {
-    head.headers.get(CONTENT_TYPE)?.to_str().ok()
 }
 
 /// Whether a type is that of a form with a file in it.

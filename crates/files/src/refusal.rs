@@ -20,6 +20,12 @@ pub enum StorageRefusal {
     Malformed,
     /// The bytes did not come in time, or not as many as were announced.
     Incomplete,
+    /// The request does not say how long it is.
+    NoLength,
+    /// The digest in the request is none.
+    NoDigest,
+    /// The bytes are not those of which the digest in the request is.
+    WrongDigest,
     /// So much comes at once that it has to come later.
     Busy,
     /// Something failed here.
@@ -35,7 +41,8 @@ impl StorageRefusal {
             Self::NoFile => 404,
             Self::Exists => 409,
             Self::TooLarge => 413,
-            Self::Malformed | Self::Incomplete => 400,
+            Self::Malformed | Self::Incomplete | Self::NoDigest | Self::WrongDigest => 400,
+            Self::NoLength => 411,
             Self::NoRoom => 507,
             Self::Busy => 503,
             Self::Failed => 500,
@@ -53,6 +60,9 @@ impl StorageRefusal {
             Self::NoRoom => "InsufficientStorage",
             Self::Malformed => "InvalidArgument",
             Self::Incomplete => "IncompleteBody",
+            Self::NoLength => "MissingContentLength",
+            Self::NoDigest => "InvalidDigest",
+            Self::WrongDigest => "BadDigest",
             Self::Busy => "SlowDown",
             Self::Failed => "InternalError",
         }
@@ -64,10 +74,14 @@ impl StorageRefusal {
         match self {
             Self::NoRight => "STORAGE_EXCEED_AUTHORITY",
             Self::NoFile => "STORAGE_FILE_NONEXIST",
-            Self::Malformed => "INVALID_PARAM",
-            Self::Exists | Self::TooLarge | Self::NoRoom | Self::Incomplete | Self::Busy | Self::Failed => {
-                "STORAGE_REQUEST_FAIL"
-            }
+            Self::Malformed | Self::NoLength | Self::NoDigest => "INVALID_PARAM",
+            Self::Exists
+            | Self::TooLarge
+            | Self::NoRoom
+            | Self::Incomplete
+            | Self::WrongDigest
+            | Self::Busy
+            | Self::Failed => "STORAGE_REQUEST_FAIL",
         }
     }
 
@@ -82,6 +96,9 @@ impl StorageRefusal {
             Self::NoRoom => "there is no room left for this file",
             Self::Malformed => "the request is no upload and no download",
             Self::Incomplete => "the file did not come whole, or not in time",
+            Self::NoLength => "a request with a file needs Content-Length or Transfer-Encoding",
+            Self::NoDigest => "Content-MD5 is not the base64 of 16 bytes",
+            Self::WrongDigest => "what came is not what Content-MD5 is of",
             Self::Busy => "storage has too much to do: send it again later",
             Self::Failed => "storage failed",
         }

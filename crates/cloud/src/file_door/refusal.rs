@@ -5,7 +5,10 @@ use std::fmt::Display;
 use blobs::BlobError;
 use causes::with_causes;
 use files::StorageRefusal;
-use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CONNECTION, CONTENT_TYPE},
+};
 
 use super::display::whole;
 use crate::CloudAnswerBody;
@@ -50,5 +53,10 @@ pub(super) fn refused(refusal: StorageRefusal, text: &str, request_id: &str) -> 
         StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = HeaderValue::from_static("application/xml");
     response.headers_mut().insert(CONTENT_TYPE, kind);
+    if refusal == StorageRefusal::NoLength {
+        // A body that follows all the same is no other request.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     response
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use blobs::{Folder, FolderOptions};
 use futures_util::{Stream, StreamExt as _, stream};
-use http::Request;
+use http::{
+    Request,
+    header::{CONTENT_TYPE, TRANSFER_ENCODING},
+};
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use rules::{Level, StoragePermission, StorageRules};
@@ -28,6 +31,7 @@ async fn ask(
     body: Vec<u8>,
 ) -> (u16, String) {
     let request = Request::builder().method(method).uri(path);
+    let request = request.header(CONTENT_LENGTH, body.len());
     let request = request.header(CONTENT_TYPE, content_type).body(()).unwrap();
     let (head, ()) = request.into_parts();
     // In pieces, as a connection gives it.
@@ -166,6 +170,48 @@ async fn what_is_no_upload_changes_nothing() {
     assert_eq!((status, &*text), (200, "kept"));
 }
 
+/// A part that would be taken for the whole, one that was damaged on its way, and one without an end: the file that is there stays.
+#[tokio::test]
+async fn a_head_that_does_not_go_with_the_file_writes_nothing() {
+    let (door, to) = door();
+    let long = "x".repeat(256);
+    let five = (CONTENT_LENGTH.as_str(), "5");
+    for (headers, answered) in [
+        (vec![five, ("content-md5", "XUFAKrxLKna5cZ2REBfFkg==")], (200, "")),
+        (vec![five, ("content-type", &long)], (200, "")),
+        (
+            vec![five, ("content-range", "bytes 5-9/10")],
+            (400, "InvalidArgument"),
+        ),
+        (
+            vec![five, ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")],
+            (400, "BadDigest"),
+        ),
+        (vec![five, ("content-md5", "AAAA")], (400, "InvalidDigest")),
+        (vec![], (411, "MissingContentLength")),
+    ] {
+        let content = if answered.0 == 200 { "hello" } else { "other" };
+        let mut request = Request::builder().method(Method::PUT).uri(&to);
+        for (name, value) in &headers {
+            request = request.header(*name, *value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let reply = door.answer(&head, Full::from(content), "r1").await.response;
+        let (status, text) = (reply.status().as_u16(), reply.into_body().collect().await);
+        let text = String::from_utf8(text.unwrap().to_bytes().to_vec()).unwrap();
+        assert_eq!(status, answered.0, "{headers:?} {text}");
+        assert!(text.contains(answered.1), "{headers:?} {text}");
+        let there = door
+            .blobs()
+            .look(&"a.txt".parse().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(there.etag, "5d41402abc4b2a76b9719d911017c592", "{headers:?}");
+        assert_eq!(there.content_type, None, "one that is too long is none");
+    }
+}
+
 /// Of many who were allowed one path and send at once, the first has it, and no other is told that they do.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_those_who_send_at_once_has_the_file() {
@@ -236,7 +282,8 @@ async fn put(
     to: &str,
     body: impl Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send + Unpin,
 ) -> (u16, String) {
-    let request = Request::builder().method(Method::PUT).uri(to).body(()).unwrap();
+    let request = Request::builder().method(Method::PUT).uri(to);
+    let request = request.header(TRANSFER_ENCODING, "chunked").body(()).unwrap();
     let (head, ()) = request.into_parts();
     let reply = door.answer(&head, StreamBody::new(body), "r1").await;
     let status = reply.response.status().as_u16();
