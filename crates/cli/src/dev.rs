@@ -46,7 +46,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
         wire: project.settings.database.wire,
     };
     let inspect = inspect(args.inspect.as_deref(), &project)?;
-    if let Some(first) = run_file::running(&project.root) {
+    if let Some(first) = run_file::runs_on(&project.root).await {
         let (url, pid) = (&first.url, first.pid);
         print::warning(
             say!(

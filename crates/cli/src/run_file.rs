@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     folder::{self, Folder},
     lang::say,
+    patience::Patience,
 };
 
 const NAME: &str = "run.json";
@@ -142,6 +143,17 @@ pub(crate) fn running(root: &Path) -> Option<Running> {
     serde_json::from_slice(&text).ok()
 }
 
+/// The same, unless it is about to end: a `dev` that is started anew at once is to go on with what the former one kept.
+pub(crate) async fn runs_on(root: &Path) -> Option<Running> {
+    let patience = Patience::of_server();
+    loop {
+        let first = running(root)?;
+        if !patience.lasts().await {
+            return Some(first);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -174,6 +186,15 @@ mod tests {
         let third = RunFile::write(root.path(), &said(3)).unwrap().unwrap();
         assert_eq!(pid(), Some(3));
         drop(third);
+    }
+
+    #[tokio::test]
+    async fn one_that_ends_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let former = RunFile::write(root.path(), &said(1)).unwrap().unwrap();
+        // It is looked at before it ends.
+        let (found, ()) = tokio::join!(runs_on(root.path()), async { drop(former) });
+        assert!(found.is_none());
     }
 
     #[test]

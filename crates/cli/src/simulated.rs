@@ -14,7 +14,7 @@ use wording::{Wording, wording};
 use crate::{
     data::Keeping,
     lang::{self, say, t},
-    print,
+    patience, print, run_file,
 };
 
 /// The file of users, templates and subscriptions.
@@ -115,7 +115,7 @@ pub(crate) fn check(project: &Project, toml: &Path) -> Result<(), ProjectError> 
 ///
 /// # Errors
 /// What was kept cannot be read, or does not go together with what is declared.
-pub(crate) fn open(
+pub(crate) async fn open(
     project: &Project,
     keeping: Keeping,
     settings: SimulatorSettings,
@@ -127,13 +127,14 @@ pub(crate) fn open(
     let outbox = keeping.place(project, None, OUTBOX)?;
     let simulator = match (&people, &outbox) {
         (Some(people), Some(outbox)) => {
-            match Simulator::with_state(
-                people,
-                Some(outbox),
-                settings.clone(),
-                clock.clone(),
-                tell.clone(),
-            ) {
+            let is_ending = |error: &StateError| {
+                matches!(error, StateError::InUse { .. }) && run_file::running(&project.root).is_none()
+            };
+            let open = || {
+                let (settings, clock, tell) = (settings.clone(), clock.clone(), tell.clone());
+                Simulator::with_state(people, Some(outbox), settings, clock, tell)
+            };
+            match patience::opened(is_ending, open).await {
                 Err(StateError::InUse { path }) => {
                     let path = path.display();
                     print::warning(

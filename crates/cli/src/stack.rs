@@ -364,7 +364,7 @@ impl Local {
         let (journal, recorder) = seen.journal(&project.root)?;
         let (told, telling) = (Arc::clone(&journal), Arc::clone(&journal));
         let tell = move |notice: Notice| told.tell(notice.wording());
-        let simulator = simulated::open(project, keeping, settings, clock.clone(), tell)?;
+        let simulator = simulated::open(project, keeping, settings, clock.clone(), tell).await?;
         let (stop, stopped) = watch::channel(());
         tokio::spawn(simulator.clone().serve(wechat_listener, closed(stopped.clone())));
 
