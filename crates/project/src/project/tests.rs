@@ -1734,6 +1734,10 @@ fn what_is_wrong_with_the_web_is_told_with_its_mend() {
             "neither a path nor an address",
         ),
         (
+            "[web]\nsite = \"dist\"\n[[web.redirects]]\nfrom = \"/h/*\"\nto = \"https://example.com*\"",
+            "write a slash behind the host",
+        ),
+        (
             "[web]\nsite = \"dist\"\n[[web.redirects]]\nfrom = \"/a\"\nto = \"/b\"\nstatus = 303",
             "301, 302, 307 or 308",
         ),

@@ -375,6 +375,21 @@ fn redirect(entry: &Entry<'_>) -> Result<Redirect, ProjectError> {
             ),
         ));
     }
+    let address = text
+        .split_once("://")
+        .and_then(|(_, rest)| rest.strip_suffix('*'));
+    if address.is_some_and(|address| !address.contains(['/', '?', '#'])) {
+        return Err(to.refuse(
+            wording!(
+                "is {text:?}: what stands for `*` would go on with the host's name, and so could lead anywhere",
+                "是 {text:?}：`*` 代表的部分会接在主机名后面，可能跳转到任何地方"
+            ),
+            wording!(
+                "write a slash behind the host, such as \"https://example.com/*\"",
+                "请在主机名后面写斜杠，例如 \"https://example.com/*\""
+            ),
+        ));
+    }
     let status = match table.get("status") {
         None => StatusCode::FOUND,
         Some(entry) => match entry.whole(&(301..=308), "")? {
