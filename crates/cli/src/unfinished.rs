@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use anyhow::Context as _;
@@ -19,9 +20,10 @@ pub(crate) struct UnfinishedFile {
 impl UnfinishedFile {
     /// A file in the same folder as the one that it will be.
     pub(crate) fn create(beside: &Path) -> anyhow::Result<Self> {
-        let mut name = beside.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let path = beside.with_file_name(name);
+        // As short as it can be: beside a name that is as long as the file system bears, a longer one has no place.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = beside.with_file_name(format!(".yunqiao-{}-{number}.part", std::process::id()));
         let file = File::create_new(&path).with_context(|| {
             let path = path.display();
             say!("{path} cannot be made", "无法建立 {path}")
@@ -50,5 +52,24 @@ impl Drop for UnfinishedFile {
         if !self.whole {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// As long as the file system bears it.
+    #[test]
+    fn a_file_may_have_the_longest_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("n".repeat(255));
+        let unfinished = UnfinishedFile::create(&to).unwrap();
+        // Beside another one that is on its way.
+        drop(UnfinishedFile::create(&to).unwrap());
+        unfinished.finish(&to).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(to.is_file());
     }
 }
