@@ -465,6 +465,15 @@ fn add_to_set(field: &str, value: &Bson) -> Result<Vec<Bson>> {
 
 /// No path may be another's beginning: what came of both would depend on their order.
 fn check_conflicts(changes: &[Change]) -> Result<()> {
+    let conflict = |path: &UpdatePath, at: &str| {
+        Err(Error::new(
+            code::CONFLICTING_UPDATE_OPERATORS,
+            format!(
+                "Updating the path '{}' would create a conflict at '{at}'",
+                path.text
+            ),
+        ))
+    };
     let mut paths: Vec<&UpdatePath> = Vec::with_capacity(changes.len());
     for change in changes {
         paths.push(&change.path);
@@ -476,13 +485,15 @@ fn check_conflicts(changes: &[Change]) -> Result<()> {
     for pair in paths.windows(2) {
         let [left, right] = pair else { continue };
         if right.parts.starts_with(&left.parts) {
-            return Err(Error::new(
-                code::CONFLICTING_UPDATE_OPERATORS,
-                format!(
-                    "Updating the path '{}' would create a conflict at '{}'",
-                    right.text, left.text
-                ),
-            ));
+            return conflict(right, &left.text);
+        }
+        // One names elements of an array by `$[]` or `$[name]`, the other one a field or an index in it.
+        let mut parts = left.parts.iter().zip(&right.parts);
+        if let Some(at) = parts.position(|(left, right)| left != right)
+            && is_of_elements(&left.parts[at]) != is_of_elements(&right.parts[at])
+        {
+            let above: Vec<&str> = right.text.split('.').take(at).collect();
+            return conflict(right, &above.join("."));
         }
     }
     Ok(())
@@ -505,6 +516,10 @@ fn compare_paths(left: &UpdatePath, right: &UpdatePath) -> Ordering {
         }
     }
     left.parts.len().cmp(&right.parts.len())
+}
+
+const fn is_of_elements(part: &UpdatePart) -> bool {
+    matches!(part, UpdatePart::All | UpdatePart::Filtered(_))
 }
 
 const fn place(part: &UpdatePart) -> usize {

@@ -85,6 +85,17 @@ fn all_or_nothing() {
     assert_eq!(code(&document, &doc! {"$inc": {"a": 1, "b": 1}}), 14);
     assert_eq!(code(&document, &doc! {"$set": {"a": 1, "a.b": 2}}), 40);
     assert_eq!(code(&document, &doc! {"$set": {"a": 1}, "$inc": {"a": 2}}), 40);
+    // What names elements of an array stands beside no field or index of it, whatever the document has.
+    let beside = Update::parse(&doc! {"$set": {"l.$[].b": 1, "l.0.b": 2}}, &[]).unwrap_err();
+    assert_eq!(
+        (beside.code, beside.message.as_str()),
+        (40, "Updating the path 'l.0.b' would create a conflict at 'l'")
+    );
+    assert_eq!(
+        code(&document, &doc! {"$set": {"l.$[]": 1}, "$inc": {"l.x": 2}}),
+        40
+    );
+    assert!(Update::parse(&doc! {"$set": {"l.$[].b": 1, "l.$[].c": 2, "l2.0": 3}}, &[]).is_ok());
 }
 
 #[test]
