@@ -2,7 +2,7 @@
 //!
 //! An entry's key is the key of each field's value, one behind the other, descending fields inverted; whoever stores it
 //! appends the key of `_id`. A field that is an array has an entry for each element, an empty one an entry for
-//! `undefined`; a field that is not there has one for null.
+//! `undefined`; a field that is not there has one for null. Fields below one array have the values of one element together.
 
 mod spec;
 
@@ -17,6 +17,7 @@ use crate::{
     geo,
     key::{self, Direction},
     path::{Part, Path, walk},
+    tuple::tuples,
 };
 
 /// More entries of one document are refused: arrays in several fields multiply.
@@ -37,7 +38,13 @@ pub struct Index {
     /// If some document had more than one entry, or an array in a field: [`Entries::multikey`]. The planner must know,
     /// because two conditions may then be met by different entries.
     pub multikey: bool,
+    /// If entries hold each value of a field with each of the others, also where the fields stand below one array: so they were made
+    /// before version 2 of [`ENTRIES_VERSION`], and are to be found and removed by the same keys.
+    pub crossed: bool,
 }
+
+/// How entries are made. 1 had all fields [crossed](Index::crossed), and none for elements that are no documents.
+pub const ENTRIES_VERSION: i32 = 2;
 
 /// A field of an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +99,27 @@ impl Index {
             unique: false,
             sparse: false,
             multikey: false,
+            crossed: false,
         })
+    }
+
+    /// Whether entries hold each value of a field with each of the others: of old, among places as in MongoDB, and where a path may name
+    /// an element by its index.
+    pub(crate) fn is_crossed(&self) -> bool {
+        let by_index = |field: &KeyField| field.path.parts().iter().any(|part| part.index.is_some());
+        let is_sphere = |field: &KeyField| field.kind == FieldKind::Sphere;
+        self.crossed
+            || self
+                .fields
+                .iter()
+                .any(|field| is_sphere(field) || by_index(field))
+    }
+
+    /// Whether entries that were made before version 2 are others than those of today, where some document had several.
+    #[must_use]
+    pub fn differs_by_version(&self) -> bool {
+        let is_below = |field: &KeyField| field.kind != FieldKind::Sphere && field.path.parts().len() > 1;
+        self.multikey && self.fields.iter().any(is_below)
     }
 
     /// The entries of a document.
@@ -100,6 +127,57 @@ impl Index {
     /// # Errors
     /// Where they would be too many.
     pub fn entries(&self, document: &Document) -> Result<Entries> {
+        let mut entries = match self.is_crossed() {
+            true => self.crossed_entries(document)?,
+            false => self.entries_by_element(document)?,
+        };
+        entries.keys.sort_unstable();
+        entries.keys.dedup();
+        Ok(entries)
+    }
+
+    fn entries_by_element(&self, document: &Document) -> Result<Entries> {
+        let mut entries = Entries::default();
+        let mut bytes = 0;
+        let paths = self.fields.iter().map(|field| &field.path);
+        let met = tuples(document, paths, &mut |tuple, _| {
+            if self.sparse && tuple.iter().all(Option::is_none) {
+                return Ok(());
+            }
+            let key = self.key(tuple);
+            bytes += key.len();
+            entries.keys.push(key);
+            self.check_size(entries.keys.len(), bytes)
+        })?;
+        entries.multikey = met.array;
+        Ok(entries)
+    }
+
+    /// The key of one value of each field, in an index of values alone.
+    fn key(&self, tuple: &[Option<&Bson>]) -> Vec<u8> {
+        let mut key = Vec::new();
+        for (field, value) in self.fields.iter().zip(tuple) {
+            if let FieldKind::Ordered(direction) = field.kind {
+                key::push(&mut key, value.unwrap_or(&Bson::Null), direction);
+            }
+        }
+        key
+    }
+
+    fn check_size(&self, keys: usize, bytes: usize) -> Result<()> {
+        let what = match (keys > MOST_ENTRIES, bytes > MOST_BYTES) {
+            (true, _) => format!("{MOST_ENTRIES} entries"),
+            (_, true) => format!("{MOST_BYTES} bytes"),
+            _ => return Ok(()),
+        };
+        let paths: Vec<&str> = self.fields.iter().map(|field| field.path.as_str()).collect();
+        let paths = paths.join(", ");
+        Err(Error::bad_value(format!(
+            "a document has more than {what} in an index on '{paths}'"
+        )))
+    }
+
+    fn crossed_entries(&self, document: &Document) -> Result<Entries> {
         let mut entries = Entries {
             keys: vec![Vec::new()],
             multikey: false,
@@ -116,23 +194,44 @@ impl Index {
                     });
                     entries.multikey |= cells.len() > 1;
                     present |= !cells.is_empty();
-                    entries.multiply(&cells, field, |key, cell| key.extend(cell.key()))?;
+                    self.multiply(&mut entries.keys, &cells, |key, cell| key.extend(cell.key()))?;
                     continue;
                 }
             };
             let found = Values::of(document, field);
             entries.multikey |= found.multikey;
             present |= found.present;
-            entries.multiply(&found.values, field, |key, value| {
+            self.multiply(&mut entries.keys, &found.values, |key, value| {
                 key::push(key, value, direction)
             })?;
         }
         if self.sparse && !present {
             entries.keys.clear();
         }
-        entries.keys.sort_unstable();
-        entries.keys.dedup();
         Ok(entries)
+    }
+
+    /// Appends to each key so far the key of each value.
+    fn multiply<T>(
+        &self,
+        keys: &mut Vec<Vec<u8>>,
+        values: &[T],
+        push: impl Fn(&mut Vec<u8>, &T),
+    ) -> Result<()> {
+        self.check_size(values.len().saturating_mul(keys.len()), 0)?;
+        let mut bytes = 0;
+        let mut longer = Vec::with_capacity(values.len() * keys.len());
+        for prefix in keys.iter() {
+            for value in values {
+                let mut key = prefix.clone();
+                push(&mut key, value);
+                bytes += key.len();
+                self.check_size(0, bytes)?;
+                longer.push(key);
+            }
+        }
+        *keys = longer;
+        Ok(())
     }
 
     /// Whether a document may be in it. What is in it already has entries all the same.
@@ -173,7 +272,28 @@ impl Index {
     /// The values of which an entry of the document is made, by the paths of their fields: of an array the element that it
     /// is. `None` where the document has no such entry, or the index is one over places.
     #[must_use]
-    pub fn values(&self, document: &Document, mut key: &[u8]) -> Option<Document> {
+    pub fn values(&self, document: &Document, key: &[u8]) -> Option<Document> {
+        match self.is_crossed() {
+            true => self.crossed_values(document, key),
+            false => self.values_by_element(document, key),
+        }
+    }
+
+    fn values_by_element(&self, document: &Document, key: &[u8]) -> Option<Document> {
+        let mut out = None;
+        let paths = || self.fields.iter().map(|field| &field.path);
+        tuples(document, paths(), &mut |tuple, _| {
+            if out.is_none() && self.key(tuple) == key {
+                let values = tuple.iter().map(|value| value.unwrap_or(&Bson::Null).clone());
+                out = Some(paths().map(|path| path.as_str().to_owned()).zip(values).collect());
+            }
+            Ok(())
+        })
+        .ok()?;
+        out
+    }
+
+    fn crossed_values(&self, document: &Document, mut key: &[u8]) -> Option<Document> {
         let mut out = Document::new();
         for field in &self.fields {
             let FieldKind::Ordered(direction) = field.kind else {
@@ -279,36 +399,6 @@ impl<'a> Values<'a> {
             found.values.push(&Bson::Null);
         }
         found
-    }
-}
-
-impl Entries {
-    /// Appends to each key so far the key of each value.
-    fn multiply<T>(&mut self, values: &[T], field: &KeyField, push: impl Fn(&mut Vec<u8>, &T)) -> Result<()> {
-        let refuse = |what: String| {
-            Error::bad_value(format!(
-                "a document has more than {what} in an index on '{}'",
-                field.path.as_str()
-            ))
-        };
-        if values.len().saturating_mul(self.keys.len()) > MOST_ENTRIES {
-            return Err(refuse(format!("{MOST_ENTRIES} entries")));
-        }
-        let mut bytes = 0;
-        let mut keys = Vec::with_capacity(values.len() * self.keys.len());
-        for prefix in &self.keys {
-            for value in values {
-                let mut key = prefix.clone();
-                push(&mut key, value);
-                bytes += key.len();
-                if bytes > MOST_BYTES {
-                    return Err(refuse(format!("{MOST_BYTES} bytes")));
-                }
-                keys.push(key);
-            }
-        }
-        self.keys = keys;
-        Ok(())
     }
 }
 

@@ -24,6 +24,7 @@ pub mod query;
 pub mod raw;
 pub mod regex;
 pub mod sort;
+mod tuple;
 pub mod update;
 
 pub use context::{Context, TOO_MUCH_WORK};

@@ -5,14 +5,15 @@
 //! the ranges are merged into. `$or` is the union of what serves each branch; along one index its ranges are merged too. A document
 //! with an array has several entries, so documents may come more than once and are tested again, and two conditions on
 //! one field may be met by different entries: their ranges are intersected only where the index has never seen an array,
-//! or inside of one `$elemMatch`. Positions are found by cells of the sphere.
+//! or where one `$elemMatch` is about the element itself. Fields below one array have entries of one element each: conditions on two
+//! of them are taken together inside of one `$elemMatch` alone, and conditions on one say nothing of the order by another. Positions are found by cells of the sphere.
 
 mod bounds;
 
 use self::bounds::{Bounds, successor};
 use crate::{
     geo::cells::Cell,
-    index::{FieldKind, Index},
+    index::{FieldKind, Index, KeyField},
     key::{self, Direction},
     query::{Filter, Node, Predicate, Test},
     sort::{Sort, SortKey},
@@ -86,8 +87,23 @@ struct Condition<'a> {
     /// The bounds are of cells of the sphere, not of values.
     sphere: bool,
     /// Conditions of one group are met by one element.
-    group: Option<usize>,
+    group: Option<Group>,
     alternatives: Option<&'a [Node]>,
+}
+
+/// One `$elemMatch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Group {
+    number: usize,
+    /// How many parts the path of the array has.
+    parts: usize,
+}
+
+impl Group {
+    /// How many parts of a path lead on from the element.
+    fn below(self, path: &str) -> usize {
+        path.split('.').count() - self.parts
+    }
 }
 
 impl Condition<'_> {
@@ -215,11 +231,28 @@ fn serve(
     let mut range: Option<Vec<(Vec<u8>, Vec<u8>)>> = None;
     let mut points = Vec::new();
     let mut located = false;
+    // What is bounded: the field, and which one element meets it.
+    let mut bounded: Vec<(&KeyField, Option<Group>)> = Vec::new();
     for field in &index.fields {
         let sphere = field.kind == FieldKind::Sphere;
-        let Some((bounds, taken)) = best_bounds(index, field.path.as_str(), sphere, conditions) else {
+        // Where entries are of one element, conditions that different elements may meet are not to be sought in one entry.
+        let beside = (index.multikey && !index.is_crossed())
+            .then(|| {
+                bounded
+                    .iter()
+                    .find(|(before, _)| before.path.first() == field.path.first())
+            })
+            .flatten();
+        let element = beside.map(|(_, group)| *group);
+        let Some((bounds, taken, group)) = best_bounds(index, field, sphere, conditions, element) else {
             break;
         };
+        bounded.push((field, group));
+        // There an element that is no document has no entry, and its field is missing all the same.
+        let is_below = field.path.parts().len() > 1;
+        if index.multikey && index.is_crossed() && is_below && bounds.holds_null() {
+            break;
+        }
         if index.sparse && points.is_empty() && bounds.holds_null() {
             return None;
         }
@@ -349,21 +382,29 @@ impl Prefix {
     }
 }
 
-/// The bounds that the conditions on one path set, and how many conditions they stand for.
+/// The bounds that the conditions on one field set, how many conditions they stand for, and whose `$elemMatch` they are. With `element`
+/// only conditions count that the same element meets.
 fn best_bounds(
     index: &Index,
-    path: &str,
+    field: &KeyField,
     sphere: bool,
     conditions: &[Condition<'_>],
-) -> Option<(Bounds, usize)> {
-    let mut groups: Vec<(Option<usize>, Bounds, usize)> = Vec::new();
+    element: Option<Option<Group>>,
+) -> Option<(Bounds, usize, Option<Group>)> {
+    let path = field.path.as_str();
+    let mut groups: Vec<(Option<Group>, Bounds, usize)> = Vec::new();
     for condition in conditions {
         if condition.path != path || condition.sphere != sphere || condition.alternatives.is_some() {
             continue;
         }
-        let same = groups.iter_mut().find(|group| {
-            !sphere && !index.multikey || (condition.group.is_some() && group.0 == condition.group)
-        });
+        let is_within = |most: usize| condition.group.is_some_and(|group| group.below(path) <= most);
+        // Further below there may be arrays again.
+        if element.is_some_and(|element| condition.group != element || !is_within(1)) {
+            continue;
+        }
+        let same = groups
+            .iter_mut()
+            .find(|group| !sphere && !index.multikey || (is_within(0) && group.0 == condition.group));
         match same {
             Some(group) => {
                 group.1 = group.1.intersection(&condition.bounds);
@@ -382,7 +423,10 @@ fn best_bounds(
                 .all(|(start, end)| start.len() > 1 && end.len() > 1);
             (bounds.points, ends, usize::MAX - bounds.intervals.len())
         })
-        .map(|(_, bounds, taken)| (bounds, taken))
+        .map(|(group, bounds, taken)| {
+            let group = group.filter(|group| group.below(path) <= 1);
+            (bounds, taken, group)
+        })
 }
 
 /// In which direction the index is to be read to give an order, if it can. Of the fields with equalities `points` says how many values
@@ -391,6 +435,24 @@ fn order(index: &Index, sort: &Sort, points: &[usize], ranged: bool) -> Option<D
     // Of an array the order wants the extreme element, which may be out of the range or another than the one that is met.
     if index.multikey && (ranged || points.iter().any(|count| *count > 1)) {
         return None;
+    }
+    if index.multikey {
+        // Entries of old are no tuples of the order, and those with a value of one element do not tell of the others.
+        let is_below = |field: &KeyField| field.path.parts().len() > 1;
+        if index.is_crossed() && index.fields.iter().any(is_below) {
+            return None;
+        }
+        let given: Vec<&str> = index
+            .fields
+            .iter()
+            .zip(points)
+            .map(|(field, _)| field.path.first())
+            .collect();
+        let is_beside =
+            |key: &SortKey| matches!(key, SortKey::Field(path, _) if given.contains(&path.first()));
+        if sort.keys().iter().any(is_beside) {
+            return None;
+        }
     }
     let mut at = 0;
     let mut reading = None;
@@ -531,7 +593,7 @@ fn merge_scans(scans: &[IndexScan], merges: Vec<Option<Merge>>) -> Option<IndexS
 fn collect<'a>(
     node: &'a Node,
     above: &str,
-    group: Option<usize>,
+    group: Option<Group>,
     groups: &mut usize,
     conditions: &mut Vec<Condition<'a>>,
 ) -> bool {
@@ -572,11 +634,11 @@ fn collect<'a>(
 fn collect_predicate<'a>(
     predicate: &'a Predicate,
     path: &str,
-    group: Option<usize>,
+    group: Option<Group>,
     groups: &mut usize,
     conditions: &mut Vec<Condition<'a>>,
 ) -> bool {
-    let mut push = |bounds: Bounds, group: Option<usize>| {
+    let mut push = |bounds: Bounds, group: Option<Group>| {
         conditions.push(Condition {
             path: path.to_owned(),
             bounds,
@@ -602,7 +664,10 @@ fn collect_predicate<'a>(
         Predicate::Test(Test::ElemMatch(condition)) => {
             // One element has to meet all that is inside.
             *groups += 1;
-            let group = Some(*groups);
+            let group = Some(Group {
+                number: *groups,
+                parts: path.split('.').count(),
+            });
             match condition.parts() {
                 (Some(predicate), _) => {
                     collect_predicate(predicate, path, group, groups, conditions);

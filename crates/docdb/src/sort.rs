@@ -2,7 +2,9 @@
 //!
 //! A document's place is told by key bytes, so that it is computed once and compared cheaply. A field that is not there
 //! counts as null; an array counts by its smallest element where the order is ascending and by its greatest where it is
-//! descending, an empty one is below null.
+//! descending, an empty one is below null. Fields below one array count together, by the element that comes first.
+
+use std::cmp::Ordering;
 
 use bson::{Bson, Document};
 
@@ -12,6 +14,7 @@ use crate::{
     key::{self, Direction},
     order::{Number, compare},
     path::{Path, walk},
+    tuple::tuples,
 };
 
 /// More keys are refused, as in MongoDB.
@@ -87,19 +90,21 @@ impl Sort {
     /// Bytes whose order is the place of `document` among others. Keys that are fields of one another hold the same value several times.
     ///
     /// # Errors
-    /// 292 where they are too many; [`TOO_MUCH_WORK`](crate::TOO_MUCH_WORK) in a [strict](Context::strict) context.
+    /// 2 where two keys are arrays beside each other; 292 where the bytes are too many; [`TOO_MUCH_WORK`](crate::TOO_MUCH_WORK) in a
+    /// [strict](Context::strict) context.
     pub fn key(&self, document: &Document, context: &Context) -> Result<Vec<u8>> {
         let mut out = Vec::with_capacity(self.keys.len() * 16);
+        let (values, seen) = self.values(document)?;
+        context.spend_if_strict((seen / BYTES_OF_A_STEP) as u64)?;
+        let mut values = values.into_iter();
         for sort_key in &self.keys {
             match sort_key {
                 SortKey::Score => {}
                 SortKey::Random => out.extend_from_slice(&context.random().to_be_bytes()),
-                SortKey::Field(path, direction) => {
+                SortKey::Field(_, direction) => {
                     let before = out.len();
-                    let (value, seen) = extreme(document, path, *direction);
-                    key::push(&mut out, value, *direction);
-                    let steps = (out.len() - before + seen) / BYTES_OF_A_STEP;
-                    context.spend_if_strict(steps as u64)?;
+                    key::push(&mut out, values.next().unwrap_or(&Bson::Null), *direction);
+                    context.spend_if_strict(((out.len() - before) / BYTES_OF_A_STEP) as u64)?;
                     if out.len() > MOST_BYTES {
                         return Err(too_large(MOST_BYTES));
                     }
@@ -107,6 +112,47 @@ impl Sort {
             }
         }
         Ok(out)
+    }
+
+    /// The values of the fields that a document counts by, and how many were compared.
+    fn values<'a>(&self, document: &'a Document) -> Result<(Vec<&'a Bson>, usize)> {
+        let fields = || {
+            self.keys.iter().filter_map(|key| match key {
+                SortKey::Field(path, direction) => Some((path, *direction)),
+                SortKey::Random | SortKey::Score => None,
+            })
+        };
+        let mut seen = 0;
+        let by_index = |path: &Path| path.parts().iter().any(|part| part.index.is_some());
+        if fields().any(|(path, _)| by_index(path)) {
+            let extremes = fields().map(|(path, direction)| {
+                let (value, compared) = extreme(document, path, direction);
+                seen += compared;
+                value
+            });
+            return Ok((extremes.collect(), seen));
+        }
+        let mut first: Option<Vec<&'a Bson>> = None;
+        tuples(document, fields().map(|(path, _)| path), &mut |tuple, met| {
+            if met.parallel {
+                return Err(Error::bad_value("cannot sort with keys that are parallel arrays"));
+            }
+            seen += tuple.len();
+            let values = tuple.iter().map(|value| value.unwrap_or(&Bson::Null));
+            let is_before = first.as_ref().is_none_or(|first| {
+                let orders = fields().zip(values.clone().zip(first));
+                let mut orders = orders.map(|((_, direction), (value, first))| match direction {
+                    Direction::Ascending => compare(value, first),
+                    Direction::Descending => compare(first, value),
+                });
+                orders.find(|order| order.is_ne()).is_some_and(Ordering::is_lt)
+            });
+            if is_before {
+                first = Some(values.collect());
+            }
+            Ok(())
+        })?;
+        Ok((first.unwrap_or_default(), seen))
     }
 
     /// Sorts items by the documents that they are, where they are some; those of one place keep their order.

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bson::{Bson, Document, doc};
-use docdb::{index::FieldKind, key::Direction};
+use docdb::{
+    index::{ENTRIES_VERSION, FieldKind},
+    key::Direction,
+};
 use redb::ReadableTable;
 
 use crate::{IndexField, IndexKind, IndexSpec, Result, error::DatabaseError};
@@ -40,6 +43,9 @@ pub(crate) struct Index {
     /// Whether a collection has it by itself. It is shown to nobody and cannot be dropped, as that of `_id`.
     pub(crate) built_in: bool,
 }
+
+/// The version of entries that hold each value with each: what has no version is of it.
+const CROSSED: i32 = 1;
 
 impl Index {
     /// # Errors
@@ -104,6 +110,10 @@ impl Index {
             "sparse": self.spec.sparse,
             "multikey": self.multikey,
             "builtIn": self.built_in,
+            "version": match self.keys.crossed {
+                true => CROSSED,
+                false => ENTRIES_VERSION,
+            },
         })
     }
 
@@ -124,10 +134,14 @@ impl Index {
             sparse: index.get_bool("sparse").unwrap_or(false),
         };
         let multikey = index.get_bool("multikey").unwrap_or(true);
-        Ok(Self {
+        let mut decoded = Self {
             built_in: index.get_bool("builtIn").unwrap_or(false),
             ..Self::new(id, spec, multikey)?
-        })
+        };
+        // One whose entries would be the same today is of today: made anew it would be no other.
+        let version = index.get_i32("version").unwrap_or(CROSSED);
+        decoded.keys.crossed = version == CROSSED && decoded.keys.differs_by_version();
+        Ok(decoded)
     }
 
     /// It has seen a document with several entries.
@@ -233,5 +247,39 @@ impl CatalogCache {
         let collection = Arc::new(Collection::decode(name, bytes)?);
         cached.insert(name.to_owned(), (bytes.to_vec(), Arc::clone(&collection)));
         Ok(Some(collection))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_index_of_an_older_program_keeps_the_entries_it_has() {
+        let index = |path: &str, multikey: bool| {
+            let fields = ["x", path].map(|path| IndexField {
+                path: path.to_owned(),
+                kind: IndexKind::Ascending,
+            });
+            Index::new(7, IndexSpec::over(fields.into()), multikey).unwrap()
+        };
+        let read = |index: &Index, with_version: bool| {
+            let mut encoded = index.encode();
+            if let (false, Bson::Document(encoded)) = (with_version, &mut encoded) {
+                encoded.remove("version").unwrap();
+            }
+            let broken = || DatabaseError::unavailable("broken");
+            Index::decode(7, encoded.as_document().unwrap(), broken).unwrap()
+        };
+        for (path, multikey, differs) in [("a.b", true, true), ("a.b", false, false), ("a", true, false)] {
+            let of_today = index(path, multikey);
+            assert_eq!(read(&of_today, true), of_today);
+            let old = read(&of_today, false);
+            assert_eq!(old.keys.crossed, differs, "{path} {multikey}");
+            // It stays so, whatever else is written of it.
+            assert_eq!(read(&old, true), old);
+        }
     }
 }

@@ -39,6 +39,45 @@ fn compound_keys_stand_behind_one_another() {
             .len(),
         6
     );
+    // Fields below one array have the values of one element.
+    let shared = Index::new(&[("a.b", Direction::Ascending), ("a.c", Direction::Ascending)]).unwrap();
+    let of_pairs = |pairs: &[[Bson; 2]]| {
+        pairs
+            .iter()
+            .map(|[b, c]| [of(b), of(c)].concat())
+            .collect::<Vec<_>>()
+    };
+    let document = doc! {"a": [{"b": 1, "c": 2}, {"b": 2, "c": 1}, {"c": [3, 4]}, 5]};
+    let pairs = [
+        [Bson::Null, Bson::Null],
+        [Bson::Null, bson!(3)],
+        [Bson::Null, bson!(4)],
+        [bson!(1), bson!(2)],
+        [bson!(2), bson!(1)],
+    ];
+    let entries = shared.entries(&document).unwrap();
+    assert_eq!(entries.keys, of_pairs(&pairs));
+    assert!(entries.multikey);
+    let values = |at: usize| shared.values(&document, &entries.keys[at]);
+    assert_eq!(values(3), Some(doc! {"a.b": 1, "a.c": 2}));
+    assert_eq!(values(0), Some(doc! {"a.b": null, "a.c": null}));
+    assert_eq!(
+        shared.values(&document, &of_pairs(&[[bson!(1), bson!(1)]])[0]),
+        None
+    );
+    let elements: Vec<_> = (0..1000).map(|n| bson!({"b": n, "c": n})).collect();
+    assert_eq!(shared.entries(&doc! {"a": elements}).unwrap().keys.len(), 1000);
+    let old = Index {
+        crossed: true,
+        ..shared
+    };
+    assert_eq!(
+        old.entries(&doc! {"a": [{"b": 1, "c": 2}, {"b": 2, "c": 1}]})
+            .unwrap()
+            .keys
+            .len(),
+        4
+    );
     let many: Vec<i32> = (0..1000).collect();
     assert!(
         index

@@ -375,6 +375,9 @@ proptest! {
             index(&[("b", Ascending), ("a", Ascending)]),
         ];
         indexes[1].sparse = sparse;
+        // What is in an index has no arrays beside each other.
+        let admitted = |document: &Document| indexes.iter().all(|index| index.admit(document).is_ok());
+        let documents: Vec<Document> = documents.into_iter().filter(admitted).collect();
         for index in &mut indexes {
             index.multikey = documents.iter().any(|document| index.entries(document).unwrap().multikey);
         }
@@ -401,6 +404,123 @@ proptest! {
                 let keys: Vec<Vec<u8>> = found.iter().map(|at| sort.key(&documents[*at], &context).unwrap()).collect();
                 prop_assert!(keys.is_sorted(), "not sorted: {:?}", plan);
             }
+        }
+    }
+}
+
+/// `b` and `c` below `a`, in documents, in arrays and in arrays of arrays.
+fn below() -> impl Strategy<Value = Document> {
+    let scalar = prop_oneof![
+        4 => (0..4_i32).prop_map(Bson::from),
+        1 => Just(Bson::Null),
+        1 => proptest::collection::vec((0..4_i32).prop_map(Bson::from), 0..3).prop_map(Bson::from),
+    ];
+    let pair = (proptest::option::of(scalar.clone()), proptest::option::of(scalar)).prop_map(|(b, c)| {
+        let named = [("b", b), ("c", c)].into_iter();
+        Bson::Document(
+            named
+                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                .collect(),
+        )
+    });
+    let element = prop_oneof![8 => pair.clone(), 1 => Just(Bson::Int32(1)), 1 => Just(bson!([{"b": 1}]))];
+    let inner = prop_oneof![
+        1 => pair,
+        3 => proptest::collection::vec(element, 0..4).prop_map(Bson::from),
+    ];
+    prop_oneof![
+        3 => inner.clone().prop_map(|a| doc! {"a": a}),
+        1 => proptest::collection::vec(inner.prop_map(|a| bson!({"a": a})), 0..3).prop_map(|o| doc! {"o": o}),
+    ]
+}
+
+fn query_below(above: &'static str) -> impl Strategy<Value = Document> {
+    let test = prop_oneof![
+        (0..4_i32).prop_map(|n| bson!(n)),
+        (0..4_i32).prop_map(|n| bson!({"$gte": n})),
+        (0..4_i32, 0..4_i32).prop_map(|(from, to)| bson!({"$gt": from, "$lt": to})),
+        (0..4_i32).prop_map(|n| bson!({"$in": [n, null]})),
+        Just(bson!({"$exists": false})),
+        Just(Bson::Null),
+    ];
+    (
+        proptest::option::of(test.clone()),
+        proptest::option::of(test),
+        any::<bool>(),
+    )
+        .prop_map(move |(b, c, element)| {
+            let name = |name: &str| match element {
+                true => name.to_owned(),
+                false => format!("{above}.{name}"),
+            };
+            let named = [("b", b), ("c", c)].into_iter();
+            let fields: Document = named
+                .filter_map(|(field, test)| Some((name(field), test?)))
+                .collect();
+            match element {
+                true => doc! {above: {"$elemMatch": fields}},
+                false => fields,
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    /// So it is below arrays, by element and as entries were made of old.
+    #[test]
+    fn a_plan_finds_what_a_scan_finds_below_arrays(
+        documents in proptest::collection::vec(below(), 0..10),
+        query in prop_oneof![3 => query_below("a"), 1 => query_below("o.a"), 1 => query_below("o").prop_map(|mut query| {
+            // One element of the outer array, and paths of several parts below it.
+            if let Ok(fields) = query.get_document_mut("o").and_then(|o| o.get_document_mut("$elemMatch")) {
+                *fields = fields.iter().map(|(name, test)| (format!("a.{name}"), test.clone())).collect();
+            }
+            query
+        })],
+        sort in prop_oneof![
+            Just(doc! {}),
+            Just(doc! {"a.b": 1}),
+            Just(doc! {"a.c": 1}),
+            Just(doc! {"a.b": 1, "a.c": 1}),
+            Just(doc! {"a.b": -1, "a.c": -1}),
+            Just(doc! {"a.c": 1, "a.b": -1}),
+        ],
+        sparse in any::<bool>(),
+        crossed in any::<bool>(),
+        at in 0..4_usize,
+    ) {
+        let context = Context::new(DateTime::from_millis(0), 1);
+        let filter = Filter::parse(&query).unwrap();
+        let sort = (!sort.is_empty()).then(|| Sort::parse(&sort).unwrap());
+        let mut indexes = vec![
+            index(&[("a.b", Ascending), ("a.c", Ascending)]),
+            index(&[("a.c", Ascending), ("a.b", Descending)]),
+            index(&[("a.b", Ascending)]),
+            index(&[("o.a.b", Ascending), ("o.a.c", Ascending)]),
+        ];
+        let mut index = indexes.swap_remove(at);
+        let sortable = |document: &Document| sort.as_ref().is_none_or(|sort| sort.key(document, &context).is_ok());
+        let documents: Vec<Document> =
+            documents.into_iter().filter(|document| index.admit(document).is_ok() && sortable(document)).collect();
+        index.sparse = sparse;
+        index.crossed = crossed;
+        index.multikey = documents.iter().any(|document| index.entries(document).unwrap().multikey);
+        let indexes = [index];
+        let plan = Plan::new(&filter, sort.as_ref(), Some(10), &indexes);
+        let meets = |at: &usize| filter.matches(&documents[*at], &Variables::none(), &context).unwrap();
+        let found = run(&plan, &indexes, &documents);
+        if plan.exact {
+            prop_assert!(found.iter().all(meets), "not exact: {:?}", plan);
+        }
+        let found: Vec<usize> = found.into_iter().filter(meets).collect();
+        let mut once = found.clone();
+        once.sort_unstable();
+        let wanted: Vec<usize> = (0..documents.len()).filter(meets).collect();
+        prop_assert_eq!(once, wanted, "{:?}", plan);
+        if let Some(sort) = sort.as_ref().filter(|_| plan.sorted) {
+            let keys: Vec<Vec<u8>> = found.iter().map(|at| sort.key(&documents[*at], &context).unwrap()).collect();
+            prop_assert!(keys.is_sorted(), "not sorted: {:?}", plan);
         }
     }
 }

@@ -41,6 +41,37 @@ fn missing_is_null_and_arrays_count_by_an_element() {
 }
 
 #[test]
+fn fields_below_one_array_count_by_one_element() {
+    let documents = [
+        bson::bson!([{"b": 1, "c": 2}, {"b": 0, "c": 9}]),
+        bson::bson!({"b": 0, "c": 5}),
+        bson::bson!([{"b": 0, "c": 7}]),
+        bson::bson!([{"b": 3, "c": 1}, "no document"]),
+    ];
+    // An element that is no document has neither.
+    assert_eq!(sorted(&doc! {"v.b": 1, "v.c": 1}, &documents), [3, 1, 2, 0]);
+    assert_eq!(sorted(&doc! {"v.b": -1, "v.c": 1}, &documents), [3, 0, 1, 2]);
+    let beside = Sort::parse(&doc! {"a": 1, "b": 1}).unwrap();
+    let context = Context::new(DateTime::from_millis(0), 1);
+    assert!(beside.key(&doc! {"a": [1], "b": 2}, &context).is_ok());
+    // However many they are, it is known at once.
+    let many: Document = ('a'..='z')
+        .map(|name| (name.to_string(), vec![1; 100].into()))
+        .collect();
+    let by_all: Document = many.keys().map(|name| (name.clone(), 1.into())).collect();
+    for (sort, document) in [
+        (beside, doc! {"a": [1], "b": []}),
+        (Sort::parse(&by_all).unwrap(), many),
+    ] {
+        let refused = sort.key(&document, &context).unwrap_err();
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            (2, "cannot sort with keys that are parallel arrays")
+        );
+    }
+}
+
+#[test]
 fn refusals() {
     for (spec, code) in [
         (doc! {}, 15976),
