@@ -66,6 +66,15 @@ impl Asker {
         }
     }
 
+    /// Other programs, by MongoDB's wire: all of them have half of the places, and take as long as they wait.
+    #[must_use]
+    pub fn programs() -> Self {
+        Self {
+            groups: vec![("programs".to_owned(), 2)],
+            rounds: None,
+        }
+    }
+
     /// A function that was called for this user, if for any: one function has half of the places, and so has one user.
     #[must_use]
     pub fn function(name: &str, user: Option<&str>) -> Self {

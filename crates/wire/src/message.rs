@@ -160,7 +160,17 @@ pub struct WireRequest {
     pub silent: bool,
 }
 
+/// Commands that change nothing.
+const READS: [&str; 6] = ["find", "getMore", "aggregate", "count", "distinct", "explain"];
+
 impl WireRequest {
+    /// Whether it reads alone, and in no transaction: it may be given up at any point.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        let name = self.command.keys().next();
+        name.is_some_and(|name| READS.contains(&name.as_str())) && !self.command.contains_key("txnNumber")
+    }
+
     /// Reads what stands behind a header.
     ///
     /// # Errors

@@ -169,7 +169,12 @@ impl WireFront {
         let answer = match read {
             Ok(request) => {
                 drop(body);
-                client.answer(request).await
+                // What a read would find is for nobody then; what writes ends by itself.
+                let is_read = request.is_read();
+                tokio::select! {
+                    answer = client.answer(request) => answer,
+                    () = closed(stream), if is_read => return Err(Ended::Closed),
+                }
             }
             Err(error) if error.is_of_documents() => client.refuse(&header, &body, &error),
             Err(error) => return Err(error.into()),
@@ -191,6 +196,14 @@ impl WireFront {
     /// Waits for room for what a large message is when it is read.
     async fn hold_decoded(&self, weight: usize) -> Option<OwnedSemaphorePermit> {
         acquire(&self.0.decoded, weight).await
+    }
+}
+
+/// Ends when the client has closed the connection. Nobody is told of that once more has been sent.
+async fn closed(stream: &TcpStream) {
+    match stream.peek(&mut [0]).await {
+        Ok(0) | Err(_) => {}
+        Ok(_) => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use bson::{Bson, Document, doc};
-use database::{Embedded, Options};
+use database::{Aggregate, Asker, Database, Embedded, Options};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -523,6 +523,93 @@ async fn connections_are_bounded_and_a_place_is_free_again() {
         if stream.read_exact(&mut answer).await.is_ok() {
             break;
         }
+    }
+}
+
+/// What takes minutes.
+fn endless() -> Document {
+    let many = doc! { "$range": [0, 1000] };
+    doc! {
+        "aggregate": "one",
+        "pipeline": [
+            { "$project": { "a": many.clone(), "b": many.clone(), "c": many } },
+            { "$unwind": "$a" },
+            { "$unwind": "$b" },
+            { "$unwind": "$c" },
+            { "$count": "n" },
+        ],
+        "cursor": {},
+        "$db": "yunqiao",
+    }
+}
+
+#[tokio::test]
+async fn what_a_connection_asked_for_ends_with_it() {
+    let front = front(None);
+    let insert = doc! { "insert": "one", "documents": [{ "_id": 1 }] };
+    does(&mut client(&front), insert).await;
+    let address = served(front).await;
+    let mut asking = [
+        TcpStream::connect(address).await.unwrap(),
+        TcpStream::connect(address).await.unwrap(),
+    ];
+    let ping = bytes(&doc! { "ping": 1, "$db": "admin" });
+    for stream in &mut asking {
+        stream.write_all(&ping).await.unwrap();
+        assert_eq!(said(stream).await, doc! { "ok": 1.0 });
+        stream.write_all(&bytes(&endless())).await.unwrap();
+    }
+    drop(asking);
+    // There are two seats, and one is free when its work has ended.
+    let free = async {
+        loop {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let _ = stream.write_all(&ping).await;
+            if stream.read_exact(&mut [0; 16]).await.is_ok() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), free)
+        .await
+        .expect("it went on for nobody");
+}
+
+#[tokio::test]
+async fn other_programs_leave_places_to_functions() {
+    let database: Arc<dyn Database> = Arc::new(Embedded::in_memory(Options::default()).unwrap());
+    let settings = WireSettings {
+        name: "yunqiao".to_owned(),
+        password: None,
+        connections: 2,
+    };
+    let front = WireFront::new(Arc::clone(&database), settings);
+    let insert = doc! { "insert": "one", "documents": [{ "_id": 1 }] };
+    does(&mut client(&front), insert).await;
+    let asked: Vec<_> = (0..64)
+        .map(|_| {
+            let mut client = client(&front);
+            tokio::spawn(async move { ask(&mut client, endless()).await })
+        })
+        .collect();
+    // Each has come to its place, or waits for one.
+    tokio::task::yield_now().await;
+    let function = database.for_asker(Asker::function("list", None)).unwrap();
+    let counted = function.aggregate(
+        "one",
+        Aggregate {
+            stages: vec![
+                doc! { "$match": { "a": { "$exists": false } } },
+                doc! { "$count": "n" },
+            ],
+        },
+        None,
+    );
+    let counted = tokio::time::timeout(std::time::Duration::from_secs(30), counted).await;
+    assert!(counted.expect("all places are taken").is_ok());
+    assert!(asked.iter().all(|asked| !asked.is_finished()));
+    for asked in asked {
+        asked.abort();
     }
 }
 
