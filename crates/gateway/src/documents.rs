@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode};
 use rules::Caller;
 use tcb::{
     Envelope, SdkReply,
-    database::{DatabaseAction, DatabaseRefusal},
+    database::{DatabaseAction, DatabaseRefusal, says_query},
 };
 
 use crate::{
@@ -42,12 +42,9 @@ pub(crate) async fn answer(
     }
     // Here bodies are written by hand: what was forgotten is not taken for all documents, which SDKs mean by it.
     if DatabaseAction::of(envelope.action_name()).is_some_and(DatabaseAction::changes_what_is_found)
-        && envelope.get("query").is_none()
+        && !says_query(&envelope)
     {
-        let refusal = DatabaseRefusal::Malformed(
-            "which documents are meant is said by `query`, and all of them by {}".to_owned(),
-        );
-        return Ok(typed(refusal.reply(request_id)));
+        return Ok(typed(DatabaseRefusal::no_query().reply(request_id)));
     }
     let caller = Caller::of_openid(&bearer.openid);
     let client = AskingClient::mini_program(&caller, network(client_ip));

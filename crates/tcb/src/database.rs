@@ -25,5 +25,5 @@ pub use readable::readable;
 pub use refusal::DatabaseRefusal;
 pub use request::{
     AGGREGATE_DEFAULT, AGGREGATE_MOST, CLIENT_FIND_MOST, Change, DatabaseOperation, DatabaseRequest,
-    FIND_DEFAULT, FIND_MOST, Find,
+    FIND_DEFAULT, FIND_MOST, Find, says_query,
 };

@@ -1,5 +1,7 @@
 //! `/v1/database/instances/(default)/databases/(default)/…`
 
+use std::collections::BTreeMap;
+
 use bson::{Bson, DateTime, Document, RawDocumentBuf, doc};
 use ejson::Style;
 use percent_encoding::percent_decode_str;
@@ -55,10 +57,13 @@ struct Body<'a> {
     upsert: Option<bool>,
     replace_mode: Option<bool>,
     #[serde(borrow)]
-    pipeline: Option<Vec<std::collections::BTreeMap<String, &'a RawValue>>>,
+    pipeline: Option<Vec<BTreeMap<String, &'a RawValue>>>,
     transaction_id: Option<String>,
     collection_name: Option<String>,
 }
+
+/// The names of all that stands in a body.
+type Names = BTreeMap<String, IgnoredAny>;
 
 /// A member that is null is there.
 fn as_written<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
@@ -103,14 +108,19 @@ impl DocumentCall {
             .into_owned()
             .filter(|(_, value)| !value.is_empty())
             .collect();
-        let body = match body.trim_ascii() {
-            [] => Body::default(),
-            body => serde_json::from_slice(body)
-                .map_err(|error| WebFault::malformed(format!("the request body: {error}")))?,
+        let wrong = |error: serde_json::Error| WebFault::malformed(format!("the request body: {error}"));
+        let (body, names) = match body.trim_ascii() {
+            [] => (Body::default(), Names::new()),
+            // An object alone has names: what is read by place could be taken for a body that says nothing.
+            body => {
+                let names = serde_json::from_slice(body).map_err(wrong)?;
+                (serde_json::from_slice(body).map_err(wrong)?, names)
+            }
         };
         let asked = Asked {
             query: &query,
             body: &body,
+            names: &names,
         };
         let (action, fields, form) = match (method, rest) {
             ("GET", ["collections", _, "documents"]) => asked.list()?,
@@ -211,6 +221,7 @@ impl DocumentCall {
 struct Asked<'a> {
     query: &'a [(String, String)],
     body: &'a Body<'a>,
+    names: &'a Names,
 }
 
 type Read = (DatabaseAction, Fields, AnswerForm);
@@ -295,7 +306,7 @@ impl Asked<'_> {
         let mut fields = vec![("data", Made::Text(data.get().to_owned()))];
         match id {
             Some(id) => fields.push(by_id(id)),
-            None => fields.extend(self.body_filter()?),
+            None => fields.extend(self.body_filter(&["multi", "upsert", "replaceMode"])?),
         }
         for (name, flag) in [("multi", self.body.multi), ("upsert", self.body.upsert)] {
             fields.push((name, Made::Json(flag.unwrap_or(false).to_string())));
@@ -310,18 +321,27 @@ impl Asked<'_> {
         Ok((DatabaseAction::Modify, fields, AnswerForm::Usual))
     }
 
-    /// The query in the body. SDKs leave it out where all documents are meant: who says something else for it means something else.
-    fn body_filter(&self) -> Result<Option<(&'static str, Made)>, WebFault> {
+    /// The query in the body. `collection.remove()` and `collection.update()` of SDKs leave it out where all documents are meant, and send
+    /// the `flags` beside it: a body with others, or with fewer, has lost its query, or has it under another name.
+    fn body_filter(&self, flags: &[&str]) -> Result<Option<(&'static str, Made)>, WebFault> {
         if self.body.misnamed.is_some() {
             return Err(WebFault::malformed(
                 "which documents are meant is said by `query`, and not by `where`, `filter` or `condition`",
             ));
         }
         let Some(query) = self.body.query else {
+            let is_of_sdk = |name: &String| {
+                matches!(name.as_str(), "data" | "transactionId") || flags.contains(&name.as_str())
+            };
+            let sent = flags.iter().all(|flag| self.names.contains_key(*flag));
+            if !sent || !self.names.keys().all(is_of_sdk) {
+                return Err(DatabaseRefusal::no_query().into());
+            }
             return Ok(None);
         };
         // A query is an object, or its text; one that is null is refused where it is read.
         let text = match serde_json::from_str::<String>(query.get()) {
+            Ok(text) if text.trim().is_empty() => return Err(DatabaseRefusal::no_query().into()),
             Ok(text) => text,
             Err(_) => query.get().to_owned(),
         };
@@ -329,7 +349,7 @@ impl Asked<'_> {
     }
 
     fn remove(&self) -> Result<Read, WebFault> {
-        let mut fields: Fields = self.body_filter()?.into_iter().collect();
+        let mut fields: Fields = self.body_filter(&["multi"])?.into_iter().collect();
         fields.push(("multi", Made::Json(self.body.multi.unwrap_or(false).to_string())));
         Ok((DatabaseAction::Remove, fields, AnswerForm::Usual))
     }

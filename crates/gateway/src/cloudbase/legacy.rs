@@ -11,7 +11,11 @@ use bytes::Bytes;
 use calls::PreparedCall;
 use cloud::AskingClient;
 use http::{HeaderValue, StatusCode, request::Parts};
-use tcb::{Envelope, FieldValue, SdkReply, reply as words};
+use tcb::{
+    Envelope, FieldValue, SdkReply,
+    database::{DatabaseAction, DatabaseRefusal, says_query},
+    reply as words,
+};
 use wording::Wording;
 
 use super::{ASKED_BODY, EVENT_BODY, auth, fault_of_call, may_ask_for, prepared, reworded};
@@ -151,6 +155,14 @@ impl From<SdkReply> for Acted {
     }
 }
 
+/// Whether documents would be changed or removed of which nothing says that they are meant. `collection.remove()` and `collection.update()` of
+/// SDKs leave the query out where all are, and send a `queryType` beside it, as ever.
+fn has_lost_its_query(envelope: &Envelope<'_>) -> bool {
+    DatabaseAction::of(envelope.action_name()).is_some_and(DatabaseAction::changes_what_is_found)
+        && !says_query(envelope)
+        && envelope.text("queryType").is_none()
+}
+
 async fn act(
     inner: &Arc<Inner>,
     head: &Parts,
@@ -166,6 +178,9 @@ async fn act(
     let Some(action) = LegacyAction::of(name) else {
         if !name.starts_with("database.") && !name.starts_with("storage.") {
             return Err(WebFault::malformed(format!("there is no action {name:?}")).into());
+        }
+        if has_lost_its_query(envelope) {
+            return Ok(DatabaseRefusal::no_query().reply(request_id).into());
         }
         let caller = identify()?.map(|access| access.user.caller()).unwrap_or_default();
         let client = AskingClient::web(&caller, network(client_ip));
@@ -253,5 +268,40 @@ async fn act(
             let parsed = query.split('&').any(|part| part == "parse=true");
             Ok(Acted::Calls { call, parsed })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn no_query_is_all_documents_in_the_form_of_sdks_alone() {
+        let has_lost = |action: &str, fields: &str| {
+            let body =
+                format!(r#"{{"action":"database.{action}","collectionName":"c","multi":true{fields}}}"#);
+            has_lost_its_query(&Envelope::parse("application/json", body.as_bytes()).unwrap())
+        };
+        for action in [
+            "deleteDocument",
+            "removeDocument",
+            "updateDocument",
+            "modifyDocument",
+        ] {
+            for fields in ["", r#","query":"""#, r#","query":" ""#, r#","q":{"k":9}"#] {
+                assert!(has_lost(action, fields), "{action} {fields}");
+            }
+            // The last two as `collection.remove()` of @cloudbase/database 0.9.22 and 1.4.3 has it.
+            for fields in [
+                r#","query":{}"#,
+                r#","query":"{}""#,
+                r#","queryType":"WHERE""#,
+                r#","query":"","queryType":"WHERE""#,
+            ] {
+                assert!(!has_lost(action, fields), "{action} {fields}");
+            }
+        }
+        assert!(!has_lost("queryDocument", ""));
     }
 }

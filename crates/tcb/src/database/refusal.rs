@@ -69,6 +69,12 @@ const CONTACT: &str = "Please check your request, but if the problem cannot be s
 const PERSISTS: &str = "Please check your request, but if the problem persists, contact us.";
 
 impl DatabaseRefusal {
+    /// Documents are to be changed or removed, and nothing says which.
+    #[must_use]
+    pub fn no_query() -> Self {
+        Self::Malformed("which documents are meant is said by `query`, and all of them by {}".to_owned())
+    }
+
     /// The string code that is sent. The SDK makes a number of it: -501001 where it does not know the string.
     #[must_use]
     pub fn code(&self) -> &'static str {

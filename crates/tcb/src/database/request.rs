@@ -154,6 +154,16 @@ impl DatabaseRequest {
     }
 }
 
+/// Whether it says by a `query` which documents are meant. An empty text says nothing.
+#[must_use]
+pub fn says_query(envelope: &Envelope<'_>) -> bool {
+    match envelope.get("query") {
+        None => false,
+        Some(FieldValue::Text(text)) => !text.trim().is_empty(),
+        Some(_) => true,
+    }
+}
+
 fn malformed(why: impl Into<String>) -> DatabaseRefusal {
     DatabaseRefusal::Malformed(why.into())
 }

@@ -268,12 +268,51 @@ fn a_query_by_another_name_is_not_all_documents() {
         let change = r#""data":{"$set":{"n":1}},"multi":true"#;
         assert_eq!(refused("PATCH", documents, change), expected, "{member}");
     }
-    // SDKs mean all by nothing.
+}
+
+/// What a proxy dropped, or a program misspelt, is not all documents either.
+#[test]
+fn no_query_is_all_documents_in_the_form_of_sdks_alone() {
+    let documents = "collections/c/documents";
+    let remove = format!("{documents}/remove");
+    let refused = |method, path: &str, body: &str| {
+        let read = read(method, path, "", body);
+        assert_eq!(read.err().map(|fault| fault.status), Some(400), "{body}");
+    };
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "[null]",
+        r#"{"Multi":true}"#,
+        r#"{"multi":true,"query":""}"#,
+        r#"{"multi":true,"query":" "}"#,
+        r#"{"multi":true,"q":{"k":9}}"#,
+        r#"{"multi":true,"Query":{"k":9}}"#,
+        r#"{"multi":true,"selector":null}"#,
+    ] {
+        refused("POST", &remove, body);
+    }
+    let change = r#""data":{"$set":{"n":1}},"multi":true"#;
+    for more in [
+        "",
+        r#","upsert":false"#,
+        r#","query":"","upsert":false,"replaceMode":false"#,
+        r#","match":{},"upsert":false,"replaceMode":false"#,
+    ] {
+        refused("PATCH", documents, &format!("{{{change}{more}}}"));
+    }
+    // `collection.remove()` and `collection.update()` of js-sdk 3.7.0.
     assert_eq!(
-        operation("POST", &remove, "", r#"{"multi":true}"#),
+        operation("POST", &remove, "", r#"{"multi":true,"transactionId":"t"}"#),
         DatabaseOperation::Remove {
             filter: doc! {},
             many: true
         }
     );
+    let all = format!(r#"{{{change},"upsert":false,"replaceMode":false}}"#);
+    assert!(matches!(
+        operation("PATCH", documents, "", &all),
+        DatabaseOperation::Update { filter, many: true, .. } if filter.is_empty()
+    ));
 }
