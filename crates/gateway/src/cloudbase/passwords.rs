@@ -3,12 +3,14 @@
 //! A hash costs a processor and 19 MiB, and whoever asks for one may be anybody. So two are made at a time, a few tries wait for that, of
 //! them a few of one network, and the rest is refused. A guess is counted before it is looked at, and given back when it was right. Who
 //! has guessed too often from a network is refused there; who is at a name that too many guess at waits in a line, in which each network
-//! has one place: its user is slowed by that, and not locked out.
+//! has one place. First in it is whoever guessed least at that name, by themselves and with the networks around them; of these, who came
+//! first, and who waited in vain keeps that. So its user is slowed by those who have not been wrong yet, and not by the rest.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs,
-    net::IpAddr,
+    hash::{BuildHasher, RandomState},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -27,18 +29,24 @@ use crate::{
 
 /// Pairs of name and network that are remembered.
 const FRIENDS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+/// Pairs of name and network whose wrong guesses are remembered, and those that waited in vain.
+const STRANGERS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// Passwords that are hashed side by side.
 const AT_ONCE: usize = 2;
 /// Tries that are hashed or next to be.
 const HASHED: usize = 64;
-/// Tries in all, those in lines with them.
-const UNDER_WAY: usize = 1024;
+/// Tries of those who are no friends, in lines or hashed.
+const IN_LINES: usize = 1024;
 /// Of each, those of one network.
 const OF_NETWORK: usize = 4;
+/// Networks in the line of a name.
+const LINE: usize = 128;
 /// How long somebody waits in the line of a name.
 const IN_LINE: Duration = Duration::from_secs(20);
 /// How often the first in a line looks whether it may guess.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long the place is kept of who waited in vain: for who tries again, and not for who comes one day.
+const KEPT: Duration = Duration::from_secs(60);
 /// A name that is longer is nobody's.
 const LONGEST_NAME: usize = 256;
 
@@ -56,16 +64,30 @@ pub(super) struct Passwords {
     friends: Mutex<LruCache<Pair, ()>>,
     hashing: Arc<Semaphore>,
     hashed: Places,
-    under_way: Places,
+    in_lines: Places,
     /// Lines before names that too many guess at.
-    lines: Mutex<HashMap<String, Line>>,
+    lines: Mutex<HashMap<String, BTreeSet<Turn>>>,
+    strangers: Mutex<Strangers>,
 }
 
-#[derive(Default)]
-struct Line {
-    /// Whose turn it is to take the next guess.
-    turn: Arc<tokio::sync::Mutex<()>>,
-    networks: Vec<IpAddr>,
+/// What is remembered of those who are no friends. Of a name its hash: anybody may write what they like.
+struct Strangers {
+    names: RandomState,
+    /// Wrong guesses at a name from a network.
+    wrong: LruCache<(u64, IpAddr), u32>,
+    /// The same of all networks around it.
+    wrong_around: LruCache<(u64, IpAddr), u32>,
+    /// Who waited in vain: since when, and when that ended.
+    in_vain: LruCache<(u64, IpAddr), (Instant, Instant)>,
+}
+
+/// Whose turn it is at a name: the least is next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    wrong_around: u32,
+    wrong: u32,
+    since: Instant,
+    from: IpAddr,
 }
 
 /// The file, as it was read last.
@@ -120,8 +142,14 @@ impl Passwords {
             friends: Mutex::new(LruCache::new(FRIENDS)),
             hashing: Arc::new(Semaphore::new(AT_ONCE)),
             hashed: Places::of(HASHED),
-            under_way: Places::of(UNDER_WAY),
+            in_lines: Places::of(IN_LINES),
             lines: Mutex::default(),
+            strangers: Mutex::new(Strangers {
+                names: RandomState::new(),
+                wrong: LruCache::new(STRANGERS),
+                wrong_around: LruCache::new(STRANGERS),
+                in_vain: LruCache::new(STRANGERS),
+            }),
         }
     }
 
@@ -138,16 +166,17 @@ impl Passwords {
         let from = network(from);
         let name: String = name.chars().take(LONGEST_NAME).collect();
         let pair = (name.clone(), from);
-        let _under_way = self.under_way.enter(from)?;
         let is_friend = lock(&self.friends).get(&pair).is_some();
-        if is_friend {
+        // Friends stand in no line, and the lines of others take no place from them.
+        let _place = if is_friend {
             self.by_friend.take(&pair, now())?;
+            None
         } else {
+            let place = self.in_lines.enter(from)?;
             self.by_network.take(&from, now())?;
-            if let Err(none) = self.by_name.take(&name, now()) {
-                self.stand_in_line(&name, from, none).await?;
-            }
-        }
+            self.stand_in_line(&pair).await?;
+            Some(place)
+        };
         let _hashed = self.hashed.enter(from)?;
         let Ok(turn) = Arc::clone(&self.hashing).acquire_owned().await else {
             return Err(NotLetIn::TooMany { is_first: false });
@@ -164,7 +193,11 @@ impl Passwords {
                 mark: user.mark(),
             })
         });
-        let let_in = hashed.await.unwrap_or(Err(NotLetIn::Wrong))?;
+        let let_in = hashed.await.unwrap_or(Err(NotLetIn::Wrong));
+        if !is_friend && matches!(let_in, Err(NotLetIn::Wrong)) {
+            lock(&self.strangers).note_wrong(&pair);
+        }
+        let let_in = let_in?;
         if is_friend {
             self.by_friend.give_back(&pair);
         } else {
@@ -175,31 +208,41 @@ impl Passwords {
         Ok(let_in)
     }
 
-    /// Waits until there is another guess at the name.
-    async fn stand_in_line(&self, name: &str, from: IpAddr, none: NoneLeft) -> Result<(), NotLetIn> {
+    /// Takes a guess at the name, and waits until it is this network's turn to.
+    async fn stand_in_line(&self, pair: &Pair) -> Result<(), NotLetIn> {
+        let (name, from) = pair;
+        let came = Instant::now();
+        let turn = lock(&self.strangers).turn(pair, came);
         let place = {
             let mut lines = lock(&self.lines);
-            let line = lines.entry(name.to_owned()).or_default();
-            if line.networks.contains(&from) {
-                return Err(none.into());
+            let line = lines.entry(name.clone()).or_default();
+            if line.iter().any(|other| other.from == *from) {
+                return Err(NotLetIn::TooMany { is_first: false });
             }
-            line.networks.push(from);
+            line.insert(turn);
+            if line.len() > LINE {
+                line.pop_last();
+            }
             InLine {
                 lines: &self.lines,
                 name,
-                from,
-                turn: Arc::clone(&line.turn),
+                turn,
             }
         };
-        let waited = async {
-            let _turn = place.turn.lock().await;
-            while self.by_name.take(&name.to_owned(), now()).is_err() {
-                tokio::time::sleep(LOOK_EVERY).await;
+        let mut is_first = false;
+        while Instant::now() < came + IN_LINE {
+            match place.is_first() {
+                Some(true) => match self.by_name.take(name, now()) {
+                    Ok(()) => return Ok(()),
+                    Err(none) => is_first |= none.is_first,
+                },
+                Some(false) => {}
+                None => break,
             }
-        };
-        tokio::time::timeout(IN_LINE, waited)
-            .await
-            .map_err(|_| none.into())
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        lock(&self.strangers).waited_in_vain(pair, turn.since);
+        Err(NotLetIn::TooMany { is_first })
     }
 
     /// Whether the user still has the password of this mark.
@@ -211,6 +254,34 @@ impl Passwords {
             .unwrap_or_else(|error| Err(NotLetIn::Broken(error.to_string())))?;
         let known = user.username.as_deref().and_then(|name| users.get(name));
         Ok(known.is_some_and(|known| known.uid == user.uid && known.mark() == mark))
+    }
+}
+
+impl Strangers {
+    /// The place in the line of a name.
+    fn turn(&mut self, (name, from): &Pair, now: Instant) -> Turn {
+        let name = self.names.hash_one(name);
+        let kept = self.in_vain.pop(&(name, *from));
+        let kept = kept.filter(|(_, until)| now.duration_since(*until) < KEPT);
+        let wrong = self.wrong.get(&(name, *from));
+        let wrong_around = self.wrong_around.get(&(name, around(*from)));
+        Turn {
+            wrong_around: wrong_around.copied().unwrap_or_default(),
+            wrong: wrong.copied().unwrap_or_default(),
+            since: kept.map_or(now, |(since, _)| since),
+            from: *from,
+        }
+    }
+
+    fn note_wrong(&mut self, (name, from): &Pair) {
+        let name = self.names.hash_one(name);
+        *self.wrong.get_or_insert_mut((name, *from), || 0) += 1;
+        *self.wrong_around.get_or_insert_mut((name, around(*from)), || 0) += 1;
+    }
+
+    fn waited_in_vain(&mut self, (name, from): &Pair, since: Instant) {
+        let name = self.names.hash_one(name);
+        self.in_vain.put((name, *from), (since, Instant::now()));
     }
 }
 
@@ -260,21 +331,38 @@ impl Drop for Place<'_> {
 
 /// A network's place in the line of a name.
 struct InLine<'a> {
-    lines: &'a Mutex<HashMap<String, Line>>,
+    lines: &'a Mutex<HashMap<String, BTreeSet<Turn>>>,
     name: &'a str,
-    from: IpAddr,
-    turn: Arc<tokio::sync::Mutex<()>>,
+    turn: Turn,
+}
+
+impl InLine<'_> {
+    /// Whether it is first; `None` where others have taken its place.
+    fn is_first(&self) -> Option<bool> {
+        let lines = lock(self.lines);
+        let line = lines.get(self.name)?;
+        line.contains(&self.turn)
+            .then(|| line.first() == Some(&self.turn))
+    }
 }
 
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
         let mut lines = lock(self.lines);
         if let Some(line) = lines.get_mut(self.name) {
-            line.networks.retain(|network| *network != self.from);
-            if line.networks.is_empty() {
+            line.remove(&self.turn);
+            if line.is_empty() {
                 lines.remove(self.name);
             }
         }
+    }
+}
+
+/// The networks around one, all of which somebody may have: 48 bits of IPv6, 24 of IPv4.
+fn around(network: IpAddr) -> IpAddr {
+    match network {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 8)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
     }
 }
 
@@ -361,7 +449,36 @@ mod tests {
             "{:?}",
             began.elapsed()
         );
-        assert!(lock(&passwords.lines).is_empty() && lock(&passwords.under_way.taken).is_empty());
+        assert!(lock(&passwords.lines).is_empty() && lock(&passwords.in_lines.taken).is_empty());
+    }
+
+    /// Whoever was wrong before gives way to who was not, and who waited in vain keeps the place.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_locked_out_by_many_who_go_on_guessing() {
+        let dir = tempfile::tempdir().unwrap();
+        let passwords = of_alice(&dir);
+        let guessing = (0..64).map(|network| {
+            let passwords = &passwords;
+            async move {
+                loop {
+                    tried(passwords, "x", [192, 0, network, 1]).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        });
+        let logging_in = async {
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            let began = Instant::now();
+            while tried(&passwords, "correct horse", [198, 51, 100, 1]).await != "in" {}
+            began.elapsed()
+        };
+        let took = tokio::select! {
+            _ = futures_util::future::join_all(guessing) => unreachable!("they never end"),
+            took = logging_in => took,
+            () = tokio::time::sleep(Duration::from_secs(120)) => unreachable!("locked out"),
+        };
+        // Before her stand those who have not guessed yet: of 64 the last 36.
+        assert!(took < Duration::from_secs(40), "{took:?}");
     }
 
     /// The line of a name has one place for each network, and no more guesses come of many lines.
