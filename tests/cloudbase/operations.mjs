@@ -10,8 +10,8 @@ const WORDS = {
   },
   2: {
     point: (app, { host, protocol }) => {
-      app.registerEndPointWithKey({ key: 'CLOUD_API', url: `//${host}/web`, protocol })
-      app.registerEndPointWithKey({ key: 'GATEWAY', url: `//${host}/v1`, protocol })
+      app.registerEndPointWithKey({ key: 'CLOUD_API', url: `${protocol}://${host}/web` })
+      app.registerEndPointWithKey({ key: 'GATEWAY', url: `${protocol}://${host}/v1` })
     },
     anonymously: (auth) => auth.signInAnonymously(),
     byTicket: async (auth, ticket) => {
