@@ -13,7 +13,7 @@ pub(crate) enum Condition {
     Order {
         ordered: Ordered,
         value: Bson,
-        /// A rule's number is compared with dates too, by their milliseconds, as `now` is; a query's is not.
+        /// `now` of a rule is compared with dates too, by its milliseconds.
         dates: bool,
     },
 }

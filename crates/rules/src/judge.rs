@@ -73,27 +73,29 @@ pub enum Verdict {
 /// What a query needs beside it, to find nothing but what it was judged by.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Guard {
+    /// Fields whose one value was taken from the query: nothing was judged of one that is a list.
     scalars: Vec<String>,
+    /// Fields by whose one value a part of the rule was proved, and that part as a query, which lists are held to instead.
+    proved: Vec<(Vec<String>, Document)>,
     rule: Option<Document>,
 }
 
 impl Guard {
-    /// Conditions to ask for beside the query; `None` where there are none. Every document that the rule lets through and that was
-    /// counted with meets them: they leave out only those that have a list where the proof counts with one value.
+    /// Conditions to ask for beside the query; `None` where there are none. Every document that the rule lets through meets them, but where
+    /// a field is a list whose one value was taken from the query to know the rule by.
     #[must_use]
     pub fn conditions(&self) -> Option<Document> {
-        let mut lists = Vec::new();
-        for path in &self.scalars {
-            let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
-            for end in ends {
-                let above = path.get(..end).unwrap_or_default();
-                let list = doc! {above: {"$type": "array"}};
-                if !lists.contains(&list) {
-                    lists.push(list);
-                }
-            }
+        let mut all = Vec::new();
+        if !self.scalars.is_empty() {
+            all.push(no_lists(&self.scalars));
         }
-        (!lists.is_empty()).then(|| doc! {"$nor": lists})
+        for (scalars, part) in &self.proved {
+            all.push(doc! {"$or": [no_lists(scalars), part.clone()]});
+        }
+        match all.len() {
+            0 | 1 => all.pop(),
+            _ => Some(doc! {"$and": all}),
+        }
     }
 
     /// The rule as a query, as far as it was known. It is asked before a query that may fail at a document, or else its failing would
@@ -102,6 +104,22 @@ impl Guard {
     pub fn rule(&self) -> Option<&Document> {
         self.rule.as_ref()
     }
+}
+
+/// That no list is at any of these paths, nor on the way there.
+fn no_lists(paths: &[String]) -> Document {
+    let mut lists = Vec::new();
+    for path in paths {
+        let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+        for end in ends {
+            let above = path.get(..end).unwrap_or_default();
+            let list = doc! {above: {"$type": "array"}};
+            if !lists.contains(&list) {
+                lists.push(list);
+            }
+        }
+    }
+    doc! {"$nor": lists}
 }
 
 impl Rules {
@@ -267,7 +285,10 @@ impl Rule {
                     let negated = reducer.reduce(&part.expression, false);
                     match excludes(facts, &negated, &mut left) {
                         Proof::Done(scalars) => {
-                            guard.scalars.extend(scalars);
+                            if !scalars.is_empty() {
+                                let part = reducer.reduce(&part.expression, true);
+                                guard.proved.push((scalars, part.to_query()));
+                            }
                             continue;
                         }
                         proof => too_many = proof == Proof::TooMany,

@@ -186,6 +186,7 @@ impl<'a> Reducer<'a> {
                 return written.map_or(Formula::Unknown, |written| Formula::of(written != want));
             }
         }
+        let is_time = tells_time(left) || tells_time(right);
         let written_out = |expression: &Expression| {
             matches!(expression, Expression::Constant(Bson::Null | Bson::Undefined))
         };
@@ -197,15 +198,17 @@ impl<'a> Reducer<'a> {
                 Formula::of((comparison == Comparison::Equal && written_out(left)) == want)
             }
             (Operand::Value(left), Operand::Value(right)) => {
-                Formula::of(compares(comparison, &left, &right) == want)
+                Formula::of(compares(comparison, &left, &right, is_time) == want)
             }
-            (Operand::Field(path), Operand::Value(value)) => atom(path, comparing(comparison, &value), want),
+            (Operand::Field(path), Operand::Value(value)) => {
+                atom(path, comparing(comparison, &value, is_time), want)
+            }
             (Operand::Value(value), Operand::Field(path)) => {
-                atom(path, comparing(comparison.reversed(), &value), want)
+                atom(path, comparing(comparison.reversed(), &value, is_time), want)
             }
             (Operand::Field(left), Operand::Field(right)) => match (self.pin(&left), self.pin(&right)) {
-                (Some(value), _) => atom(right, comparing(comparison.reversed(), &value), want),
-                (None, Some(value)) => atom(left, comparing(comparison, &value), want),
+                (Some(value), _) => atom(right, comparing(comparison.reversed(), &value, is_time), want),
+                (None, Some(value)) => atom(left, comparing(comparison, &value, is_time), want),
                 (None, None) => Formula::Unknown,
             },
             _ => Formula::Unknown,
@@ -434,7 +437,8 @@ fn one_of(list: &Bson) -> Option<Condition> {
     }))
 }
 
-fn comparing(comparison: Comparison, value: &Bson) -> Option<Condition> {
+/// `is_time` is said where `now` stands on a side: its number is compared with dates too.
+fn comparing(comparison: Comparison, value: &Bson, is_time: bool) -> Option<Condition> {
     let ordered = match comparison {
         Comparison::Greater => Ordered::Greater,
         Comparison::GreaterOrEqual => Ordered::GreaterOrEqual,
@@ -449,12 +453,24 @@ fn comparing(comparison: Comparison, value: &Bson) -> Option<Condition> {
     is_plain(value).then(|| Condition::Order {
         ordered,
         value: value.clone(),
-        dates: rank(value) == Rank::Number,
+        dates: is_time && rank(value) == Rank::Number,
     })
 }
 
-fn compares(comparison: Comparison, left: &Bson, right: &Bson) -> bool {
-    comparing(comparison, right).is_some_and(|condition| ValueSet::of(&condition).contains(left))
+fn compares(comparison: Comparison, left: &Bson, right: &Bson, is_time: bool) -> bool {
+    if is_time && rank(left) == Rank::Number && rank(right) == Rank::DateTime {
+        return compares(comparison.reversed(), right, left, is_time);
+    }
+    comparing(comparison, right, is_time).is_some_and(|condition| ValueSet::of(&condition).contains(left))
+}
+
+/// Whether a side of a comparison is `now`, or so much before or after it.
+fn tells_time(expression: &Expression) -> bool {
+    match expression {
+        Expression::Now => true,
+        Expression::Sum(parts) => parts.iter().any(tells_time),
+        _ => false,
+    }
 }
 
 fn contains(list: &Bson, value: &Bson) -> bool {

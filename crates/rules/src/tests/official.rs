@@ -336,16 +336,39 @@ fn what_is_deleted_is_not_found() {
     let Verdict::Allowed(guard) = query(&rules, &alice(), doc! {"status": "open"}, &Documents::new()) else {
         panic!("it is within the rule, where it is no list");
     };
-    assert_eq!(
-        guard.conditions(),
-        Some(doc! {"$nor": [{"status": {"$type": "array"}}]})
-    );
+    // A list is held to the rule itself.
+    let no_list = doc! {"$nor": [{"status": {"$type": "array"}}]};
+    let rule = doc! {"$nor": [{"status": {"$eq": "deleted"}}]};
+    assert_eq!(guard.conditions(), Some(doc! {"$or": [no_list, rule]}));
     assert!(!reads(
         &rules,
         &alice(),
         doc! {"status": {"$in": ["open", "deleted"]}}
     ));
     assert!(!reads(&rules, &alice(), doc! {}));
+}
+
+/// A number means what the query command means by it; `now` alone means dates too.
+#[test]
+fn a_number_is_no_date() {
+    let above = by("doc.age > 10");
+    let date = |at: i64| Bson::DateTime(DateTime::from_millis(at));
+    assert!(!updates(&above, &alice(), &doc! {"age": date(20)}, &doc! {}));
+    assert!(updates(&above, &alice(), &doc! {"age": 20}, &doc! {}));
+    assert!(!reads(&above, &alice(), doc! {"age": date(20)}));
+    let not_above = by("!(doc.age > 10)");
+    assert!(reads(&not_above, &alice(), doc! {"age": {"$not": {"$gt": 10}}}));
+    assert!(reads(&not_above, &alice(), doc! {"$nor": [{"age": {"$gt": 10}}]}));
+    assert!(!reads(&not_above, &alice(), doc! {"age": {"$not": {"$gt": 11}}}));
+    let soon = by("doc.at <= now + 10");
+    assert!(updates(&soon, &alice(), &doc! {"at": date(NOW + 10)}, &doc! {}));
+    assert!(!updates(&soon, &alice(), &doc! {"at": date(NOW + 11)}, &doc! {}));
+    // On either side, and of what is written too.
+    for rule in ["request.data.at < now", "now > request.data.at"] {
+        let rules = by(rule);
+        assert!(creates(&rules, &alice(), &doc! {"at": date(NOW - 1)}), "{rule}");
+        assert!(!creates(&rules, &alice(), &doc! {"at": date(NOW)}), "{rule}");
+    }
 }
 
 #[test]
