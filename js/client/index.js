@@ -1000,139 +1000,6 @@ function binary(key, value) {
   return { type: "Buffer", data: Array.from(bytes2) };
 }
 
-// src/carriage.mjs
-var LONGEST = 2 ** 31 - 1;
-var PIECE = 64 * 1024;
-var Carriage = class {
-  constructor(timeout) {
-    this.timeout = timeout;
-    this.ending = new AbortController();
-    this.listeners = { Progress: [], Headers: [] };
-  }
-  /** Ends what is under way. */
-  abort() {
-    this.end("abort");
-  }
-  end(why) {
-    this.why = this.why || why;
-    this.ending.abort();
-  }
-  onProgressUpdate(listener) {
-    this.listeners.Progress.push(listener);
-  }
-  offProgressUpdate(listener) {
-    this.leave("Progress", listener);
-  }
-  onHeadersReceived(listener) {
-    this.listeners.Headers.push(listener);
-  }
-  offHeadersReceived(listener) {
-    this.leave("Headers", listener);
-  }
-  leave(what, listener) {
-    const stays = (other) => listener !== void 0 && other !== listener;
-    this.listeners[what] = this.listeners[what].filter(stays);
-  }
-  /** How far a file has come, as wx tells it; `verb` is a part of the names there. */
-  came(verb, bytes2, all2) {
-    const progress = all2 ? Math.min(100, Math.floor(bytes2 / all2 * 100)) : 0;
-    const told3 = { progress, [`totalBytes${verb}`]: bytes2 };
-    told3[`totalBytesExpectedTo${verb === "Sent" ? "Send" : "Write"}`] = all2;
-    for (const listener of this.listeners.Progress) listener(told3);
-  }
-  headed(statusCode, headers) {
-    const header = {};
-    for (const [name, value] of headers) header[name] = value;
-    for (const listener of this.listeners.Headers) listener({ header, statusCode });
-  }
-  /** Does `work`, all of it within the time that there is. */
-  async carry(work) {
-    const late = setTimeout(() => this.end("timeout"), Math.min(this.timeout, LONGEST));
-    try {
-      return await work(this);
-    } catch (error) {
-      throw this.why ? failure(this.why) : error;
-    } finally {
-      clearTimeout(late);
-    }
-  }
-  /** Fetches, and gives what came to its end. */
-  async fetched(url, how) {
-    const { signal } = this.ending;
-    const reply = await fetch(url, Object.assign({ credentials: "omit", signal }, how));
-    this.headed(reply.status, reply.headers);
-    return { statusCode: reply.status, data: await this.whole(reply) };
-  }
-  /** The bytes of a reply, as they come. */
-  async whole(reply) {
-    const isPlain = !reply.headers.get("content-encoding");
-    const all2 = isPlain ? Number(reply.headers.get("content-length")) || 0 : 0;
-    if (!reply.body || !this.listeners.Progress.length) return reply.arrayBuffer();
-    const pieces = [];
-    let length = 0;
-    const reader = reply.body.getReader();
-    for (; ; ) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      pieces.push(value);
-      length += value.length;
-      this.came("Written", length, all2);
-    }
-    const data = new Uint8Array(length);
-    let at = 0;
-    for (const piece of pieces) {
-      data.set(piece, at);
-      at += piece.length;
-    }
-    return data.buffer;
-  }
-};
-async function sentWith(carriage, url, content, header) {
-  if (typeof XMLHttpRequest === "function") return byPage(carriage, url, content, header);
-  const all2 = content.size === void 0 ? content.byteLength : content.size;
-  const how = { method: "PUT", body: content, headers: header };
-  if (carriage.listeners.Progress.length && all2 !== void 0)
-    Object.assign(how, { body: told(carriage, content, all2), duplex: "half" });
-  const { statusCode, data } = await carriage.fetched(url, how);
-  return { statusCode, data: new TextDecoder().decode(data) };
-}
-function told(carriage, content, all2) {
-  const bytes2 = ArrayBuffer.isView(content) ? new Uint8Array(content.buffer, content.byteOffset, content.byteLength) : content;
-  let at = 0;
-  return new ReadableStream({
-    async pull(controller) {
-      const end = Math.min(at + PIECE, all2);
-      if (at === end) return controller.close();
-      const piece = bytes2.slice(at, end);
-      const buffer = piece.arrayBuffer ? await piece.arrayBuffer() : piece;
-      controller.enqueue(new Uint8Array(buffer));
-      at = end;
-      carriage.came("Sent", at, all2);
-    }
-  });
-}
-function byPage(carriage, url, content, header) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const { signal } = carriage.ending;
-    request.open("PUT", url);
-    for (const name of Object.keys(header || {})) request.setRequestHeader(name, header[name]);
-    request.upload.onprogress = ({ loaded, total }) => carriage.came("Sent", loaded, total);
-    request.onreadystatechange = () => {
-      if (request.readyState !== XMLHttpRequest.HEADERS_RECEIVED) return;
-      const lines = request.getAllResponseHeaders().trim().split("\r\n");
-      const headers = lines.filter(Boolean).map((line) => /^([^:]*): ?(.*)$/.exec(line).slice(1));
-      carriage.headed(request.status, new Headers(headers));
-    };
-    request.onload = () => resolve({ statusCode: request.status, data: request.responseText });
-    request.onerror = () => reject(failure("the server cannot be reached, or does not allow this page"));
-    request.onabort = () => reject(failure("abort"));
-    signal.addEventListener("abort", () => request.abort());
-    if (signal.aborted) return reject(failure("abort"));
-    request.send(content);
-  });
-}
-
 // src/files.mjs
 var TIMEOUT = 30 * 6e4;
 var FILE_ID = /^cloud:\/\/[^/]+\/(.+)$/;
@@ -1176,11 +1043,6 @@ function files(cloud) {
   const carried = (api2, options, task) => new Promise((success, fail) => {
     task.begun(cloud.wx[api2](Object.assign({ timeout: task.timeout }, options, { success, fail })));
   });
-  const carriedHere = (task, work) => {
-    const carriage = new Carriage(task.timeout);
-    task.begun(carriage);
-    return carriage.carry(work);
-  };
   const send = async ({ cloudPath: path, filePath, file, header }, task) => {
     text2("cloudPath", path);
     const content = filePath === void 0 ? file : filePath;
@@ -1217,7 +1079,8 @@ function files(cloud) {
       };
       return carried("request", asked, task);
     }
-    return carriedHere(task, (carriage) => sentWith(carriage, url, content, header));
+    const how = { method: "PUT", body: content, headers: header };
+    return new cloud.Carriage().carry(task, url, how);
   };
   const urls = async (fileList) => {
     const file_list = list2(fileList).map((file, at) => {
@@ -1228,7 +1091,7 @@ function files(cloud) {
     });
     const { download_list } = await ask("batchGetDownloadUrl", { file_list });
     return download_list.map(
-      ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: told2(code, message), code }
+      ({ fileID, tempFileURL, maxAge, code, message }) => code === "SUCCESS" ? { fileID, tempFileURL, maxAge, status: 0, errMsg: "ok" } : { fileID, tempFileURL: "", maxAge: 0, status: numberOf(code), errMsg: told(code, message), code }
     );
   };
   const bring = async ({ fileID }, task) => {
@@ -1236,9 +1099,9 @@ function files(cloud) {
     const [{ tempFileURL, code, errMsg: message }] = await urls([fileID]);
     if (code) throw { code, message };
     if (!cloud.wx || !cloud.wx.downloadFile) {
-      const { statusCode: statusCode2, data } = await carriedHere(task, (carriage) => carriage.fetched(tempFileURL));
-      if (statusCode2 !== 200) throw fault(statusCode2, new TextDecoder().decode(data));
-      return { data, statusCode: statusCode2 };
+      const reply = await new cloud.Carriage().carry(task, tempFileURL);
+      if (reply.statusCode !== 200) throw fault(reply.statusCode, reply.data);
+      return reply;
     }
     const { tempFilePath, statusCode } = await carried("downloadFile", { url: tempFileURL }, task);
     if (statusCode !== 200) throw fault(statusCode);
@@ -1267,7 +1130,7 @@ function files(cloud) {
     deleteFile: api("deleteFile", async ({ fileList }) => {
       const fileid_list = list2(fileList).map((id, at) => text2(`fileList[${at}]`, id));
       const { delete_list } = await ask("batchDeleteFile", { fileid_list });
-      const item = ({ fileID, code, message }) => code === "SUCCESS" ? { fileID, status: 0, errMsg: "ok" } : { fileID, status: numberOf(code), errMsg: told2(code, message) };
+      const item = ({ fileID, code, message }) => code === "SUCCESS" ? { fileID, status: 0, errMsg: "ok" } : { fileID, status: numberOf(code), errMsg: told(code, message) };
       return { fileList: delete_list.map(item) };
     })
   };
@@ -1300,7 +1163,7 @@ function bytes(content) {
   const escaped = unescape(encodeURIComponent(content));
   return Uint8Array.from(escaped, (character) => character.charCodeAt(0)).buffer;
 }
-function told2(code, message) {
+function told(code, message) {
   return code === "STORAGE_EXCEED_AUTHORITY" ? code : message;
 }
 function fault(status, xml) {
@@ -1486,9 +1349,13 @@ var Simulator = class {
 
 // src/cloud.mjs
 var Cloud = class {
-  /** @param database makes the database of a cloud, where it has one */
-  constructor(wx2, database3) {
+  /**
+   * @param parts `Carriage`, by which files go where there is no wx, and `database`, which makes the database of a cloud, where it has
+   * one
+   */
+  constructor(wx2, { Carriage: Carriage2, database: database3 }) {
     this.wx = wx2;
+    this.Carriage = Carriage2;
     this.database = database3;
     this.settings = void 0;
     this.endpoint = void 0;
@@ -1727,10 +1594,146 @@ async function simulate(cloud, [, api, phone], detail) {
 
 // src/entry.mjs
 var app = typeof wx === "object" && wx && wx.request ? wx : void 0;
-function entry(database3) {
-  const cloud = new Cloud(app, database3);
+function entry(parts) {
+  const cloud = new Cloud(app, parts);
   return Object.assign(surface(cloud), {
-    install: (wx2) => install(wx2, wx2 === app ? cloud : new Cloud(wx2, database3))
+    install: (wx2) => install(wx2, wx2 === app ? cloud : new Cloud(wx2, parts))
+  });
+}
+
+// src/carriage.mjs
+var Carriage = class {
+  constructor() {
+    this.ending = new AbortController();
+  }
+  abort(why = "abort") {
+    this.why = this.why || why;
+    this.ending.abort();
+  }
+  /** Fetches or sends, all of it within the time of `task`, which is told of it. */
+  async carry(task, url, how) {
+    task.begun(this);
+    const late = setTimeout(() => this.abort("timeout"), Math.min(task.timeout, 2147483647));
+    try {
+      return await this.fetched(url, how);
+    } catch (error) {
+      throw this.why ? failure(this.why) : error;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+  /** Fetches or, where `how` has a body, sends: gives what came, and where it is refused what is said of that. `read` has the bytes of a reply. */
+  async fetched(url, how, read = (reply) => reply.arrayBuffer()) {
+    const asked = Object.assign({ credentials: "omit", signal: this.ending.signal }, how);
+    const reply = await fetch(url, asked);
+    return { statusCode: reply.status, data: await (reply.ok ? read(reply) : reply.text()) };
+  }
+};
+
+// src/telling.mjs
+var PIECE = 64 * 1024;
+var TellingCarriage = class extends Carriage {
+  constructor() {
+    super();
+    this.listeners = { Progress: [], Headers: [] };
+  }
+  onProgressUpdate(listener) {
+    this.listeners.Progress.push(listener);
+  }
+  offProgressUpdate(listener) {
+    this.leave("Progress", listener);
+  }
+  onHeadersReceived(listener) {
+    this.listeners.Headers.push(listener);
+  }
+  offHeadersReceived(listener) {
+    this.leave("Headers", listener);
+  }
+  leave(what, listener) {
+    const stays = (other) => listener !== void 0 && other !== listener;
+    this.listeners[what] = this.listeners[what].filter(stays);
+  }
+  /** How far a file has come, as wx tells it; `verb` is a part of the names there. */
+  came(verb, bytes2, all2) {
+    const progress = all2 ? Math.min(100, Math.floor(bytes2 / all2 * 100)) : 0;
+    const told3 = { progress, [`totalBytes${verb}`]: bytes2 };
+    told3[`totalBytesExpectedTo${verb === "Sent" ? "Send" : "Write"}`] = all2;
+    for (const listener of this.listeners.Progress) listener(told3);
+  }
+  headed(statusCode, headers) {
+    const header = {};
+    for (const [name, value] of headers) header[name] = value;
+    for (const listener of this.listeners.Headers) listener({ header, statusCode });
+  }
+  fetched(url, how) {
+    const read = (reply) => this.whole(reply);
+    if (!how) return super.fetched(url, how, read);
+    const { body, headers } = how;
+    if (typeof XMLHttpRequest === "function") return byPage(this, url, body, headers);
+    const all2 = body.size === void 0 ? body.byteLength : body.size;
+    const isTold = this.listeners.Progress.length && all2 !== void 0;
+    const sent = isTold ? Object.assign({}, how, { body: told2(this, body, all2), duplex: "half" }) : how;
+    return super.fetched(url, sent, read);
+  }
+  /** The bytes of a reply, as they come. */
+  async whole(reply) {
+    this.headed(reply.status, reply.headers);
+    const isPlain = !reply.headers.get("content-encoding");
+    const all2 = isPlain ? Number(reply.headers.get("content-length")) || 0 : 0;
+    if (!reply.body || !this.listeners.Progress.length) return reply.arrayBuffer();
+    const pieces = [];
+    let length = 0;
+    const reader = reply.body.getReader();
+    for (; ; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      pieces.push(value);
+      length += value.length;
+      this.came("Written", length, all2);
+    }
+    const data = new Uint8Array(length);
+    let at = 0;
+    for (const piece of pieces) {
+      data.set(piece, at);
+      at += piece.length;
+    }
+    return data.buffer;
+  }
+};
+function told2(carriage, content, all2) {
+  const bytes2 = ArrayBuffer.isView(content) ? new Uint8Array(content.buffer, content.byteOffset, content.byteLength) : content;
+  let at = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      const end = Math.min(at + PIECE, all2);
+      if (at === end) return controller.close();
+      const piece = bytes2.slice(at, end);
+      const buffer = piece.arrayBuffer ? await piece.arrayBuffer() : piece;
+      controller.enqueue(new Uint8Array(buffer));
+      at = end;
+      carriage.came("Sent", at, all2);
+    }
+  });
+}
+function byPage(carriage, url, content, header) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const { signal } = carriage.ending;
+    request.open("PUT", url);
+    for (const name of Object.keys(header || {})) request.setRequestHeader(name, header[name]);
+    request.upload.onprogress = ({ loaded, total }) => carriage.came("Sent", loaded, total);
+    request.onreadystatechange = () => {
+      if (request.readyState !== XMLHttpRequest.HEADERS_RECEIVED) return;
+      const lines = request.getAllResponseHeaders().trim().split("\r\n");
+      const headers = lines.filter(Boolean).map((line) => /^([^:]*): ?(.*)$/.exec(line).slice(1));
+      carriage.headed(request.status, new Headers(headers));
+    };
+    request.onload = () => resolve({ statusCode: request.status, data: request.responseText });
+    request.onerror = () => reject(failure("the server cannot be reached, or does not allow this page"));
+    request.onabort = () => reject(failure("abort"));
+    signal.addEventListener("abort", () => request.abort());
+    if (signal.aborted) return reject(failure("abort"));
+    request.send(content);
   });
 }
 
@@ -1748,4 +1751,4 @@ var {
   CloudID: CloudID2,
   CDN: CDN2,
   Cloud: Cloud2
-} = entry(database);
+} = entry({ Carriage: TellingCarriage, database });

@@ -11,7 +11,7 @@ const WORDS = {
   2: {
     point: (app, { host, protocol }) => {
       app.registerEndPointWithKey({ key: 'CLOUD_API', url: `${protocol}://${host}/web` })
-      app.registerEndPointWithKey({ key: 'GATEWAY', url: `${protocol}://${host}/v1` })
+      app.registerEndPointWithKey({ key: 'GATEWAY', url: `//${host}/v1`, protocol })
     },
     anonymously: (auth) => auth.signInAnonymously(),
     byTicket: async (auth, ticket) => {

@@ -1,70 +1,25 @@
-// Files without wx: carried by `fetch`, and to a server by `XMLHttpRequest` where there is one, which alone tells a page how far a file has come.
+// Files without wx: carried by `fetch`.
 
 import { failure } from './failure.mjs'
 
-/** The longest time that a timer takes. */
-const LONGEST = 2 ** 31 - 1
-/** Bytes that are handed over at a time where it is told how far they have come. */
-const PIECE = 64 * 1024
-
-/** What wx's own tasks are: the end of a file that is under way, and who is told of it. */
+/** A file that is under way, which can be ended. */
 export class Carriage {
-  constructor(timeout) {
-    this.timeout = timeout
+  constructor() {
     this.ending = new AbortController()
-    this.listeners = { Progress: [], Headers: [] }
   }
 
-  /** Ends what is under way. */
-  abort() {
-    this.end('abort')
-  }
-
-  end(why) {
+  abort(why = 'abort') {
     this.why = this.why || why
     this.ending.abort()
   }
 
-  onProgressUpdate(listener) {
-    this.listeners.Progress.push(listener)
-  }
-
-  offProgressUpdate(listener) {
-    this.leave('Progress', listener)
-  }
-
-  onHeadersReceived(listener) {
-    this.listeners.Headers.push(listener)
-  }
-
-  offHeadersReceived(listener) {
-    this.leave('Headers', listener)
-  }
-
-  leave(what, listener) {
-    const stays = (other) => listener !== undefined && other !== listener
-    this.listeners[what] = this.listeners[what].filter(stays)
-  }
-
-  /** How far a file has come, as wx tells it; `verb` is a part of the names there. */
-  came(verb, bytes, all) {
-    const progress = all ? Math.min(100, Math.floor((bytes / all) * 100)) : 0
-    const told = { progress, [`totalBytes${verb}`]: bytes }
-    told[`totalBytesExpectedTo${verb === 'Sent' ? 'Send' : 'Write'}`] = all
-    for (const listener of this.listeners.Progress) listener(told)
-  }
-
-  headed(statusCode, headers) {
-    const header = {}
-    for (const [name, value] of headers) header[name] = value
-    for (const listener of this.listeners.Headers) listener({ header, statusCode })
-  }
-
-  /** Does `work`, all of it within the time that there is. */
-  async carry(work) {
-    const late = setTimeout(() => this.end('timeout'), Math.min(this.timeout, LONGEST))
+  /** Fetches or sends, all of it within the time of `task`, which is told of it. */
+  async carry(task, url, how) {
+    task.begun(this)
+    // The longest time that a timer takes.
+    const late = setTimeout(() => this.abort('timeout'), Math.min(task.timeout, 0x7fffffff))
     try {
-      return await work(this)
+      return await this.fetched(url, how)
     } catch (error) {
       throw this.why ? failure(this.why) : error
     } finally {
@@ -72,90 +27,10 @@ export class Carriage {
     }
   }
 
-  /** Fetches, and gives what came to its end. */
-  async fetched(url, how) {
-    const { signal } = this.ending
-    const reply = await fetch(url, Object.assign({ credentials: 'omit', signal }, how))
-    this.headed(reply.status, reply.headers)
-    return { statusCode: reply.status, data: await this.whole(reply) }
+  /** Fetches or, where `how` has a body, sends: gives what came, and where it is refused what is said of that. `read` has the bytes of a reply. */
+  async fetched(url, how, read = (reply) => reply.arrayBuffer()) {
+    const asked = Object.assign({ credentials: 'omit', signal: this.ending.signal }, how)
+    const reply = await fetch(url, asked)
+    return { statusCode: reply.status, data: await (reply.ok ? read(reply) : reply.text()) }
   }
-
-  /** The bytes of a reply, as they come. */
-  async whole(reply) {
-    // What is encoded on its way is longer or shorter here.
-    const isPlain = !reply.headers.get('content-encoding')
-    const all = isPlain ? Number(reply.headers.get('content-length')) || 0 : 0
-    if (!reply.body || !this.listeners.Progress.length) return reply.arrayBuffer()
-    const pieces = []
-    let length = 0
-    const reader = reply.body.getReader()
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) break
-      pieces.push(value)
-      length += value.length
-      this.came('Written', length, all)
-    }
-    const data = new Uint8Array(length)
-    let at = 0
-    for (const piece of pieces) {
-      data.set(piece, at)
-      at += piece.length
-    }
-    return data.buffer
-  }
-}
-
-/** Sends content to an address. */
-export async function sentWith(carriage, url, content, header) {
-  if (typeof XMLHttpRequest === 'function') return byPage(carriage, url, content, header)
-  const all = content.size === undefined ? content.byteLength : content.size
-  const how = { method: 'PUT', body: content, headers: header }
-  // Without an ear for it the content goes as it is.
-  if (carriage.listeners.Progress.length && all !== undefined)
-    Object.assign(how, { body: told(carriage, content, all), duplex: 'half' })
-  const { statusCode, data } = await carriage.fetched(url, how)
-  return { statusCode, data: new TextDecoder().decode(data) }
-}
-
-/** Content as a stream that tells how far it has been taken. */
-function told(carriage, content, all) {
-  const bytes = ArrayBuffer.isView(content)
-    ? new Uint8Array(content.buffer, content.byteOffset, content.byteLength)
-    : content
-  let at = 0
-  return new ReadableStream({
-    async pull(controller) {
-      const end = Math.min(at + PIECE, all)
-      if (at === end) return controller.close()
-      const piece = bytes.slice(at, end)
-      const buffer = piece.arrayBuffer ? await piece.arrayBuffer() : piece
-      controller.enqueue(new Uint8Array(buffer))
-      at = end
-      carriage.came('Sent', at, all)
-    },
-  })
-}
-
-/** By what a page has. */
-function byPage(carriage, url, content, header) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest()
-    const { signal } = carriage.ending
-    request.open('PUT', url)
-    for (const name of Object.keys(header || {})) request.setRequestHeader(name, header[name])
-    request.upload.onprogress = ({ loaded, total }) => carriage.came('Sent', loaded, total)
-    request.onreadystatechange = () => {
-      if (request.readyState !== XMLHttpRequest.HEADERS_RECEIVED) return
-      const lines = request.getAllResponseHeaders().trim().split('\r\n')
-      const headers = lines.filter(Boolean).map((line) => /^([^:]*): ?(.*)$/.exec(line).slice(1))
-      carriage.headed(request.status, new Headers(headers))
-    }
-    request.onload = () => resolve({ statusCode: request.status, data: request.responseText })
-    request.onerror = () => reject(failure('the server cannot be reached, or does not allow this page'))
-    request.onabort = () => reject(failure('abort'))
-    signal.addEventListener('abort', () => request.abort())
-    if (signal.aborted) return reject(failure('abort'))
-    request.send(content)
-  })
 }

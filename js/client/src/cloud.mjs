@@ -11,9 +11,13 @@ import { Simulator } from './simulator.mjs'
 import { post } from './transport.mjs'
 
 export class Cloud {
-  /** @param database makes the database of a cloud, where it has one */
-  constructor(wx, database) {
+  /**
+   * @param parts `Carriage`, by which files go where there is no wx, and `database`, which makes the database of a cloud, where it has
+   * one
+   */
+  constructor(wx, { Carriage, database }) {
     this.wx = wx
+    this.Carriage = Carriage
     this.database = database
     this.settings = undefined
     this.endpoint = undefined

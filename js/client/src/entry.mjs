@@ -9,9 +9,9 @@ import { surface } from './surface.mjs'
 /** @type {any} WeChat's web pages have a `wx` too, which is another thing: it makes no requests. */
 const app = typeof wx === 'object' && wx && wx.request ? wx : undefined
 
-export function entry(database) {
-  const cloud = new Cloud(app, database)
+export function entry(parts) {
+  const cloud = new Cloud(app, parts)
   return Object.assign(surface(cloud), {
-    install: (wx) => install(wx, wx === app ? cloud : new Cloud(wx, database)),
+    install: (wx) => install(wx, wx === app ? cloud : new Cloud(wx, parts)),
   })
 }

@@ -1,6 +1,5 @@
 // Files: `uploadFile`, `downloadFile`, `getTempFileURL`, `deleteFile`, `CDN`. Content goes straight to the server's address for it.
 
-import { Carriage, sentWith } from './carriage.mjs'
 import { failed, failure, kind, numberOf } from './failure.mjs'
 import { settle } from './settle.mjs'
 
@@ -61,13 +60,6 @@ export function files(cloud) {
       task.begun(cloud.wx[api](Object.assign({ timeout: task.timeout }, options, { success, fail })))
     })
 
-  /** Has `work` carry a file without wx, while `task` is told of it. */
-  const carriedHere = (task, work) => {
-    const carriage = new Carriage(task.timeout)
-    task.begun(carriage)
-    return carriage.carry(work)
-  }
-
   const send = async ({ cloudPath: path, filePath, file, header }, task) => {
     text('cloudPath', path)
     const content = filePath === undefined ? file : filePath
@@ -109,7 +101,8 @@ export function files(cloud) {
       }
       return carried('request', asked, task)
     }
-    return carriedHere(task, (carriage) => sentWith(carriage, url, content, header))
+    const how = { method: 'PUT', body: content, headers: header }
+    return new cloud.Carriage().carry(task, url, how)
   }
 
   const urls = async (fileList) => {
@@ -132,9 +125,9 @@ export function files(cloud) {
     const [{ tempFileURL, code, errMsg: message }] = await urls([fileID])
     if (code) throw { code, message }
     if (!cloud.wx || !cloud.wx.downloadFile) {
-      const { statusCode, data } = await carriedHere(task, (carriage) => carriage.fetched(tempFileURL))
-      if (statusCode !== 200) throw fault(statusCode, new TextDecoder().decode(data))
-      return { data, statusCode }
+      const reply = await new cloud.Carriage().carry(task, tempFileURL)
+      if (reply.statusCode !== 200) throw fault(reply.statusCode, reply.data)
+      return reply
     }
     const { tempFilePath, statusCode } = await carried('downloadFile', { url: tempFileURL }, task)
     if (statusCode !== 200) throw fault(statusCode)

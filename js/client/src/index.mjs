@@ -2,6 +2,7 @@
 
 import { database as make } from './database.mjs'
 import { entry } from './entry.mjs'
+import { TellingCarriage } from './telling.mjs'
 
 export const {
   init,
@@ -16,4 +17,4 @@ export const {
   CloudID,
   CDN,
   Cloud,
-} = entry(make)
+} = entry({ Carriage: TellingCarriage, database: make })

@@ -1,5 +1,6 @@
-// Without the database, for an app that has none: half the size.
+// Without the database, for an app that has none: half the size. Without wx its files do not tell how far they have come.
 
+import { Carriage } from './carriage.mjs'
 import { entry } from './entry.mjs'
 
 export const {
@@ -14,4 +15,4 @@ export const {
   CloudID,
   CDN,
   Cloud,
-} = entry()
+} = entry({ Carriage })
