@@ -88,7 +88,7 @@ async fn a_project_of_which_no_function_can_run_is_served_until_it_is_mended() {
     let (status, reply) = alice.call("f", json!({})).await;
     assert_eq!((status, &reply["errCode"]), (500, &json!(-504002)), "{reply}");
     let page = Tab::open(&dev).await.page("/").await;
-    assert!(page.contains("is not a JSON object"), "{page}");
+    assert!(page.contains("key must be a string"), "{page}");
 
     project.write("cloudfunctions/f/package.json", "{}");
     dev.server.prints_soon("reloaded: 1 function").await;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::{
-    lang::{say, t},
+    lang::{self, say, t},
     print::Coded,
 };
 
@@ -54,9 +54,6 @@ pub(crate) async fn post(
     if good {
         return Ok(answer);
     }
-    // What the simulated WeChat refuses it says in both.
-    let said = answer[t("errMsg", "errMsgZh")].as_str();
-    let text = said.or_else(|| answer["errMsg"].as_str());
-    let text = text.unwrap_or(t("it gave no reason", "没有说明原因")).to_owned();
-    Err(Coded::new(answer["errCode"].as_i64().unwrap_or(-1), text).into())
+    let text = lang::refusal(&answer).unwrap_or(t("it gave no reason", "没有说明原因"));
+    Err(Coded::new(answer["errCode"].as_i64().unwrap_or(-1), text.to_owned()).into())
 }

@@ -16,6 +16,7 @@ use doctor::CureError;
 use files::CloudPathError;
 use function::IllegalName;
 use project::ProjectError;
+use serde_json::Value;
 use simulator::StateError;
 use wording::Wording;
 
@@ -61,6 +62,12 @@ pub(crate) use say;
 /// What was said, in the language that was chosen.
 pub(crate) fn of(said: &Wording) -> &str {
     t(&said.en, &said.zh)
+}
+
+/// What a server says of a refusal, where it gives a reason; in the language that was chosen where it says it in both.
+pub(crate) fn refusal(answer: &Value) -> Option<&str> {
+    let en = answer["errMsg"].as_str()?;
+    Some(t(en, answer["errMsgZh"].as_str().unwrap_or(en)))
 }
 
 /// An error with its causes, each as it says itself; those that know both languages in the one that was chosen.

@@ -17,8 +17,8 @@ use crate::{
     client::client,
     data::{self, Keeping},
     db::reach::{PagesThrough, Reach},
-    files, lang,
-    lang::{say, t},
+    files,
+    lang::{self, say},
     print, run_file, simulated,
     stack::{self, Local},
     storage, terminal,
@@ -315,7 +315,7 @@ impl WeChat {
         let status = reply.status();
         let answer: Value = reply.json().await.unwrap_or_default();
         if !status.is_success() {
-            let why = answer[t("errMsg", "errMsgZh")].as_str().unwrap_or_default();
+            let why = lang::refusal(&answer).unwrap_or_default();
             bail!(say!(
                 "{url} answered {status}: {why}",
                 "{url} 返回 {status}：{why}"
