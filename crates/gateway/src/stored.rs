@@ -1,7 +1,7 @@
 //! What others read in the store through a trait of their own: the users' session_keys, for the cloud calls that are signed with
 //! them, and WeChat's access_tokens, for the client of WeChat's API.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use cloud::{KeyLookup, SessionKeys};
 use secrecy::SecretString;
@@ -50,6 +50,14 @@ impl AccessTokens for StoredTokens {
             let dropped = self.0.drop_access_token(appid, refused).await;
             dropped.map_err(reported)
         })
+    }
+
+    fn begin_fetch<'a>(&'a self, appid: &'a str, term: Duration) -> TokenFuture<'a, Option<u64>> {
+        Box::pin(async move { self.0.begin_fetch(appid, term).await.map_err(reported) })
+    }
+
+    fn end_fetch<'a>(&'a self, appid: &'a str, claim: u64) -> TokenFuture<'a, ()> {
+        Box::pin(async move { self.0.end_fetch(appid, claim).await.map_err(reported) })
     }
 }
 

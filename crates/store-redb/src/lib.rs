@@ -12,6 +12,7 @@ mod tests;
 
 use std::{
     collections::HashSet,
+    future::ready,
     path::Path,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
@@ -24,9 +25,9 @@ use redb::{ReadTransaction, ReadableTable as _, TableDefinition, TableError, Wri
 use seal::KeyRing;
 use secrecy::{ExposeSecret, SecretString};
 use store::{
-    AccessToken, Arrival, Attempt, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters, Ended, Intake,
-    Keys, KnownPush, Mailbox, Owner, PageBounds, Revocations, Session, Sessions, Store, StoreError,
-    StoredPush, Ticks, Tokens, record,
+    AccessToken, Arrival, Attempt, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters, Ended,
+    FetchClaims, Intake, Keys, KnownPush, Mailbox, Owner, PageBounds, Revocations, Session, Sessions, Store,
+    StoreError, StoredPush, Ticks, Tokens, record,
 };
 use zeroize::Zeroizing;
 
@@ -58,6 +59,7 @@ struct Inner {
     /// process has the file.
     owners: Mutex<HashSet<Owner>>,
     claims: Claims,
+    fetches: FetchClaims,
 }
 
 impl Redb {
@@ -75,6 +77,7 @@ impl Redb {
             changes: pushes::Changes::default(),
             owners: Mutex::default(),
             claims: Claims::default(),
+            fetches: FetchClaims::default(),
         }))
     }
 
@@ -297,6 +300,20 @@ impl Tokens for Redb {
             })
         })
     }
+
+    /// In memory, as claims of ticks are.
+    fn begin_fetch<'a>(
+        &'a self,
+        appid: &'a str,
+        term: Duration,
+    ) -> BoxFuture<'a, Result<Option<u64>, StoreError>> {
+        Box::pin(ready(Ok(self.0.fetches.begin(appid, term))))
+    }
+
+    fn end_fetch<'a>(&'a self, appid: &'a str, claim: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.fetches.end(appid, claim);
+        Box::pin(ready(Ok(())))
+    }
 }
 
 impl Revocations for Redb {
@@ -463,7 +480,7 @@ impl Ticks for Redb {
         now: SystemTime,
     ) -> BoxFuture<'a, Result<bool, StoreError>> {
         let claimed = self.0.claims.claim(timer, at, now);
-        Box::pin(std::future::ready(Ok(claimed)))
+        Box::pin(ready(Ok(claimed)))
     }
 
     fn timers_seen(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StoreError>> {

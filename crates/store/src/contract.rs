@@ -40,6 +40,7 @@ macro_rules! hold_to_contract {
             a_use_is_noted_once_an_hour
             who_was_not_seen_for_long_is_forgotten
             an_access_token_is_kept_per_appid_and_dropped_only_if_it_is_the_refused_one
+            an_access_token_is_fetched_by_one_at_a_time
             the_key_ring_is_made_once
             a_login_that_was_ended_stays_ended_until_it_would_have
             what_timers_saw_last_is_kept
@@ -206,6 +207,40 @@ pub async fn an_access_token_is_kept_per_appid_and_dropped_only_if_it_is_the_ref
     store.drop_access_token("wx1", &"new\"".into()).await.unwrap();
     assert!(store.access_token("wx1").await.unwrap().is_none());
     assert!(store.access_token("wx2").await.unwrap().is_some());
+}
+
+/// See [`Tokens::begin_fetch`](crate::Tokens::begin_fetch).
+pub async fn an_access_token_is_fetched_by_one_at_a_time(open: Open<'_>) {
+    let claims: Vec<_> = (0..8)
+        .map(|_| open())
+        .map(|store| tokio::spawn(async move { store.begin_fetch("wx1", TERM).await.unwrap() }))
+        .collect();
+    let mut won = Vec::new();
+    for claim in claims {
+        won.extend(claim.await.unwrap());
+    }
+    let [claim] = won[..] else {
+        panic!("one fetches: {won:?}")
+    };
+    let (store, other) = (open(), open());
+    // Another app's is another matter, and so is another claim.
+    assert!(other.begin_fetch("wx2", TERM).await.unwrap().is_some());
+    other.end_fetch("wx1", claim.wrapping_add(1)).await.unwrap();
+    assert_eq!(other.begin_fetch("wx1", TERM).await.unwrap(), None);
+    store.end_fetch("wx1", claim).await.unwrap();
+    let short = Duration::from_millis(20);
+    let next = other.begin_fetch("wx1", short).await.unwrap().unwrap();
+    assert_ne!(next, claim);
+    // One whose node died ends by itself, and cannot end the next.
+    let last = loop {
+        if let Some(last) = store.begin_fetch("wx1", TERM).await.unwrap() {
+            break last;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    other.end_fetch("wx1", next).await.unwrap();
+    assert_eq!(other.begin_fetch("wx1", TERM).await.unwrap(), None);
+    store.end_fetch("wx1", last).await.unwrap();
 }
 
 /// See [`Keys::key_ring`](crate::Keys::key_ring).

@@ -32,7 +32,7 @@ pub use crate::{
     revocations::Revocations,
     sessions::{PreviousKey, Session, Sessions, TOUCH_EVERY},
     ticks::{Claims, Ticks, WRONG_CLOCK},
-    tokens::{AccessToken, Tokens},
+    tokens::{AccessToken, FetchClaims, Tokens},
 };
 
 /// A future on the heap, which a trait object can return.

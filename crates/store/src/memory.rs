@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     AccessToken, Arrival, Attempt, AttemptEnd, BoxFuture, Claims, DeadBounds, DeadPage, DroppedLetters,
-    Ended, Intake, Keys, KnownPush, LetterSize, Mailbox, Owner, PageBounds, Revocations, Session, Sessions,
-    Store, StoreError, StoredPush, Ticks, Tokens,
+    Ended, FetchClaims, Intake, Keys, KnownPush, LetterSize, Mailbox, Owner, PageBounds, Revocations,
+    Session, Sessions, Store, StoreError, StoredPush, Ticks, Tokens,
 };
 
 /// A store in memory. Clones share it.
@@ -26,6 +26,7 @@ pub struct Memory(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     claims: Claims,
+    fetches: FetchClaims,
 }
 
 #[derive(Debug, Default)]
@@ -268,6 +269,19 @@ impl Tokens for Memory {
         self.state()
             .tokens
             .retain(|of, kept| of != appid || kept.token.expose_secret() != refused.expose_secret());
+        now(())
+    }
+
+    fn begin_fetch<'a>(
+        &'a self,
+        appid: &'a str,
+        term: Duration,
+    ) -> BoxFuture<'a, Result<Option<u64>, StoreError>> {
+        now(self.0.fetches.begin(appid, term))
+    }
+
+    fn end_fetch<'a>(&'a self, appid: &'a str, claim: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.fetches.end(appid, claim);
         now(())
     }
 }

@@ -8,6 +8,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use clock::Timestamp;
@@ -36,36 +37,74 @@ pub trait AccessTokens: Send + Sync + 'static {
 
     /// Drops the appid's access_token if it is `refused`, and leaves one that somebody fetched meanwhile.
     fn drop_access_token<'a>(&'a self, appid: &'a str, refused: &'a SecretString) -> TokenFuture<'a, ()>;
+
+    /// Claims for `term` of machine time that the caller fetches the appid's access_token. Gives the claim's number; `None` while
+    /// somebody else's holds. It ends by [`end_fetch`](Self::end_fetch), or by itself.
+    fn begin_fetch<'a>(&'a self, appid: &'a str, term: Duration) -> TokenFuture<'a, Option<u64>>;
+
+    /// Ends the claim of this number, if it holds still.
+    fn end_fetch<'a>(&'a self, appid: &'a str, claim: u64) -> TokenFuture<'a, ()>;
 }
 
 /// Keeps them as long as the process lives.
 #[derive(Debug, Default)]
-pub struct MemoryTokens(Mutex<HashMap<String, AccessToken>>);
+pub struct MemoryTokens(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    tokens: HashMap<String, AccessToken>,
+    /// The number of the last claim, and which hold: by appid, the number and when it ends.
+    last: u64,
+    fetches: HashMap<String, (u64, Instant)>,
+}
 
 impl MemoryTokens {
-    fn tokens(&self) -> MutexGuard<'_, HashMap<String, AccessToken>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AccessTokens for MemoryTokens {
     fn access_token<'a>(&'a self, appid: &'a str) -> TokenFuture<'a, Option<AccessToken>> {
-        Box::pin(async move { Ok(self.tokens().get(appid).cloned()) })
+        Box::pin(async move { Ok(self.held().tokens.get(appid).cloned()) })
     }
 
     fn put_access_token<'a>(&'a self, appid: &'a str, token: AccessToken) -> TokenFuture<'a, ()> {
         Box::pin(async move {
-            self.tokens().insert(appid.to_owned(), token);
+            self.held().tokens.insert(appid.to_owned(), token);
             Ok(())
         })
     }
 
     fn drop_access_token<'a>(&'a self, appid: &'a str, refused: &'a SecretString) -> TokenFuture<'a, ()> {
         Box::pin(async move {
-            let mut tokens = self.tokens();
+            let tokens = &mut self.held().tokens;
             let held = tokens.get(appid).map(|kept| kept.token.expose_secret());
             if held == Some(refused.expose_secret()) {
                 tokens.remove(appid);
+            }
+            Ok(())
+        })
+    }
+
+    fn begin_fetch<'a>(&'a self, appid: &'a str, term: Duration) -> TokenFuture<'a, Option<u64>> {
+        Box::pin(async move {
+            let (mut held, now) = (self.held(), Instant::now());
+            if held.fetches.get(appid).is_some_and(|(_, ends)| *ends > now) {
+                return Ok(None);
+            }
+            held.last += 1;
+            let number = held.last;
+            held.fetches.insert(appid.to_owned(), (number, now + term));
+            Ok(Some(number))
+        })
+    }
+
+    fn end_fetch<'a>(&'a self, appid: &'a str, claim: u64) -> TokenFuture<'a, ()> {
+        Box::pin(async move {
+            let fetches = &mut self.held().fetches;
+            if fetches.get(appid).is_some_and(|(number, _)| *number == claim) {
+                fetches.remove(appid);
             }
             Ok(())
         })

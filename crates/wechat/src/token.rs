@@ -1,11 +1,11 @@
 //! The keeper of WeChat's access_token. However many ask at the same time, one request fetches it, by
 //! `/cgi-bin/stable_token`, which other servers of the same owner cannot invalidate by asking too. It is kept between runs
-//! ([`AccessTokens`]), so that a restart fetches nothing, and renewed a while before its end, while callers go on with
+//! ([`AccessTokens`]), so that a restart fetches nothing; of several nodes that keep it together one fetches it, and the others wait. It is renewed a while before its end, while callers go on with
 //! the old one.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clock::{Clock, Timestamp};
@@ -27,6 +27,10 @@ const RENEW_AHEAD: Duration = Duration::from_secs(300);
 const UNUSABLE_AHEAD: Duration = Duration::from_secs(10);
 /// How often a token that still holds is asked for anew at most.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
+/// How long the others who keep the token together wait for the one that fetches it.
+const FETCH_TERM: Duration = Duration::from_secs(10);
+/// How often they look.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How often `force_refresh` is used at most: WeChat allows 20 a day.
 const FORCE_EVERY: Duration = Duration::from_secs(24 * 3600 / 20);
 
@@ -166,27 +170,56 @@ impl TokenKeeper {
         flight
     }
 
-    /// The token that was kept if it will do, else a new one.
+    /// The token that was kept if it will do, else a new one, which one of those who keep it together fetches.
     async fn obtain(&self) -> Result<AccessToken, WeChatError> {
-        // Asked anew each time: an API may refuse the token while this is under way.
-        let is_refused = |token: &AccessToken| {
-            let state = self.state();
-            let refused = state.refused.as_ref();
-            refused.is_some_and(|refused| same(&token.token, refused))
-        };
-
-        match self.kept.access_token(&self.credentials.appid).await {
-            Ok(Some(kept)) if kept.expires_at > self.clock.now() + RENEW_AHEAD && !is_refused(&kept) => {
+        let (appid, began) = (&self.credentials.appid, Instant::now());
+        loop {
+            if let Some(kept) = self.kept().await {
                 return Ok(kept);
             }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, "the access_token that was kept cannot be read; another is fetched")
+            match self.kept.begin_fetch(appid, FETCH_TERM).await {
+                Ok(Some(claim)) => {
+                    // It may have been fetched between the look and the claim.
+                    let token = match self.kept().await {
+                        Some(kept) => Ok(kept),
+                        None => self.fetch_and_keep().await,
+                    };
+                    if let Err(error) = self.kept.end_fetch(appid, claim).await {
+                        tracing::warn!(%error, "others wait until the claim of this fetch ends by itself");
+                    }
+                    return token;
+                }
+                Ok(None) if began.elapsed() < FETCH_TERM => tokio::time::sleep(LOOK_AGAIN).await,
+                // Who has the claim takes too long, or it cannot be known.
+                Ok(None) | Err(_) => return self.fetch_and_keep().await,
             }
         }
+    }
 
+    /// Whether it is the token that an API refused last. Asked anew each time: one may while a request is under way.
+    fn is_refused(&self, token: &AccessToken) -> bool {
+        let state = self.state();
+        let refused = state.refused.as_ref();
+        refused.is_some_and(|refused| same(&token.token, refused))
+    }
+
+    /// The token that was kept, if it will do.
+    async fn kept(&self) -> Option<AccessToken> {
+        match self.kept.access_token(&self.credentials.appid).await {
+            Ok(kept) => {
+                let ends_late = |kept: &AccessToken| kept.expires_at > self.clock.now() + RENEW_AHEAD;
+                kept.filter(|kept| ends_late(kept) && !self.is_refused(kept))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the access_token that was kept cannot be read; another is fetched");
+                None
+            }
+        }
+    }
+
+    async fn fetch_and_keep(&self) -> Result<AccessToken, WeChatError> {
         let mut token = self.fetch(false).await?;
-        if is_refused(&token) {
+        if self.is_refused(&token) {
             if self.may_force() {
                 token = self.fetch(true).await?;
             }

@@ -95,6 +95,41 @@ async fn a_restart_fetches_nothing() {
     assert_eq!(used(&server.client_with(kept, clock)).await.unwrap(), "T2");
 }
 
+/// Four nodes that keep the token together, at the first start and when it nears its end.
+#[tokio::test]
+async fn of_several_nodes_one_fetches() {
+    let server = numbered(7200, Duration::from_millis(30)).await;
+    let (kept, clock) = (Arc::new(MemoryTokens::default()), Clock::fixed(START));
+    let nodes: Vec<_> = (0..4)
+        .map(|_| server.client_with(kept.clone(), clock.clone()))
+        .collect();
+    for number in 1..=3 {
+        let asked: Vec<_> = nodes
+            .iter()
+            .cloned()
+            .map(|node| tokio::spawn(async move { used(&node).await.unwrap() }))
+            .collect();
+        for asked in asked {
+            assert_eq!(asked.await.unwrap(), format!("T{number}"));
+        }
+        assert_eq!(server.received("stable_token").len(), number);
+        clock.advance(Duration::from_secs(7200));
+    }
+}
+
+/// The node that was to fetch it has died: the others do not wait for ever.
+#[tokio::test]
+async fn a_claim_that_nobody_ends_holds_for_a_while_alone() {
+    let server = numbered(7200, Duration::ZERO).await;
+    let kept = Arc::new(MemoryTokens::default());
+    let term = Duration::from_millis(100);
+    let began = Instant::now();
+    kept.begin_fetch(APPID, term).await.unwrap().unwrap();
+    let client = server.client_with(kept, Clock::fixed(START));
+    assert_eq!(used(&client).await.unwrap(), "T1");
+    assert!(began.elapsed() >= term);
+}
+
 #[tokio::test]
 async fn renewed_ahead_of_its_end_while_callers_go_on() {
     let server = numbered(7200, Duration::from_millis(100)).await;
