@@ -44,6 +44,7 @@ mod reload;
 mod schema;
 mod sdk;
 mod security;
+mod shared_store;
 mod sockets;
 mod state;
 mod storage;

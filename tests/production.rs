@@ -8,7 +8,7 @@ use crate::support::{APPID, Scratch, Server, client, run, text, yunqiao};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-fn project(wechat: &str) -> Scratch {
+pub(crate) fn project(wechat: &str) -> Scratch {
     let project = Scratch::new(&[("echo", "exports.main = async (event) => event")]);
     project.write("secret", SECRET);
     project.write(
@@ -28,11 +28,11 @@ fn set_private(project: &Scratch) {
     .unwrap();
 }
 
-fn simulate() -> Server {
+pub(crate) fn simulate() -> Server {
     Server::start(yunqiao().args(["simulate", "--port", "0", "--appid", APPID, "--secret", SECRET]))
 }
 
-fn serve(project: &Scratch) -> Command {
+pub(crate) fn serve(project: &Scratch) -> Command {
     let mut command = yunqiao();
     command
         .arg("serve")
@@ -41,7 +41,7 @@ fn serve(project: &Scratch) -> Command {
     command
 }
 
-async fn post(url: String, token: Option<&str>, body: Value) -> (u16, Value) {
+pub(crate) async fn post(url: String, token: Option<&str>, body: Value) -> (u16, Value) {
     let mut request = client().post(url).json(&body);
     if let Some(token) = token {
         request = request.bearer_auth(token);
@@ -50,7 +50,7 @@ async fn post(url: String, token: Option<&str>, body: Value) -> (u16, Value) {
     (reply.status().as_u16(), reply.json().await.unwrap())
 }
 
-async fn wx(wechat: &str, user: &str, api: &str) -> Value {
+pub(crate) async fn wx(wechat: &str, user: &str, api: &str) -> Value {
     post(
         format!("{wechat}/sim/client"),
         None,

@@ -24,7 +24,7 @@ pub(crate) const KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
 const OLD_KEY: &str = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 
 /// Notes each call in a file, one line in one write; then does what the message says.
-const FUNCTION: &str = r"
+pub(crate) const FUNCTION: &str = r"
 const fs = require('fs');
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const note = (line) => fs.appendFileSync(process.env.LOG, JSON.stringify(line) + '\n');
@@ -112,7 +112,7 @@ impl Pusher {
     }
 
     /// Pushes a packet that is acknowledged, and gives what the function wants WeChat to know: `null` if nothing.
-    async fn reply(&self, packet: &Value) -> Value {
+    pub(crate) async fn reply(&self, packet: &Value) -> Value {
         let (status, body) = self.push(packet).await;
         assert_eq!(status, 200, "{body}");
         self.read(&body)
@@ -141,13 +141,13 @@ fn payment(number: u64, what: &str) -> Value {
 }
 
 /// A project whose function gets all pushes, and the file that it notes them in.
-struct Place {
-    project: Scratch,
+pub(crate) struct Place {
+    pub(crate) project: Scratch,
     log: PathBuf,
 }
 
 impl Place {
-    fn new(function: &str, push: &str, toml: &str) -> Self {
+    pub(crate) fn new(function: &str, push: &str, toml: &str) -> Self {
         let project = Scratch::new(&[("pushed", function)]);
         let log = project.path().join("log");
         fs::write(&log, "").unwrap();
@@ -165,7 +165,7 @@ impl Place {
     }
 
     /// Lets calls go on that a message "hold NAME" made wait.
-    fn let_go(&self, name: &str) {
+    pub(crate) fn let_go(&self, name: &str) {
         fs::write(self.log.with_extension(name), "").unwrap();
     }
 
@@ -188,7 +188,7 @@ impl Place {
     }
 
     /// The attempts for a message or event, in the order in which they began.
-    fn attempts(&self, packet: &Value) -> Vec<u64> {
+    pub(crate) fn attempts(&self, packet: &Value) -> Vec<u64> {
         let is_it = |line: &&Value| {
             let same = |name: &str| line["event"][name] == packet[name];
             same("FromUserName") && same("MsgId") && same("OutTradeNo")
@@ -202,9 +202,9 @@ impl Place {
     }
 }
 
-const SECURE: &str = "mode = \"secure\"\nformat = \"json\"";
+pub(crate) const SECURE: &str = "mode = \"secure\"\nformat = \"json\"";
 
-fn secure() -> ConsoleSettings {
+pub(crate) fn secure() -> ConsoleSettings {
     settings(APPID, TOKEN, KEY, Mode::Secure, Format::Json)
 }
 
@@ -244,7 +244,7 @@ fn serve(place: &Place, listen: &str) -> Server {
 }
 
 /// The file with the settings that `serve` wants.
-fn serve_settings(place: &Place, listen: &str) -> PathBuf {
+pub(crate) fn serve_settings(place: &Place, listen: &str) -> PathBuf {
     let settings = production(&place.project, listen);
     let toml = place.project.path().join("yunqiao.toml");
     let text = fs::read_to_string(&toml).unwrap();

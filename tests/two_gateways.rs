@@ -1,5 +1,5 @@
 //! Two gateways in one process, with workers of their own, on one store: they share pushes and ticks of timers, and neither
-//! lose nor double one. So it will be on several machines, where the store is one that can be shared.
+//! lose nor double one. So it is on several machines, where the store is on a server: then each has a connection of its own.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -16,6 +16,7 @@ use push::{Format, Mode};
 use runtime::Runtime;
 use store::{Memory, Store};
 use store_redb::Redb;
+use store_redis::{Redis, Settings, testing::Server};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -267,6 +268,15 @@ async fn on_every_store(senders: u64, each: u64) {
     let dir = tempfile::tempdir().unwrap();
     let redb = Redb::open(&dir.path().join("store.redb")).unwrap();
     storm([Arc::new(redb.clone()), Arc::new(redb)], senders, each).await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--appendonly", "yes"]);
+    storm(on_server(&server), senders, each).await;
+}
+
+/// Two handles of the store on a server.
+fn on_server(server: &Server) -> [Arc<dyn Store>; 2] {
+    let settings = Settings::of(server.url());
+    [0, 1].map(|_| Arc::new(Redis::new(&settings).unwrap()) as Arc<dyn Store>)
 }
 
 #[tokio::test]
@@ -288,6 +298,14 @@ exports.main = async (event) => fs.appendFileSync(process.env.LOG, event.Time + 
 
 #[tokio::test]
 async fn a_tick_is_fired_by_one_of_two_gateways() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    tick([Arc::clone(&store), store]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    tick(on_server(&server)).await;
+}
+
+async fn tick([first, second]: [Arc<dyn Store>; 2]) {
     let project = Scratch::new(&[("timed", TIMED)]);
     project.write(
         "cloudfunctions/timed/config.json",
@@ -300,10 +318,9 @@ async fn a_tick_is_fired_by_one_of_two_gateways() {
         &format!("[functions.timed]\nenv = {{ LOG = {log:?} }}\n"),
     );
     let read = Project::open(project.path()).unwrap();
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
     let serving = [
-        Serving::start(&read, Arc::clone(&store)).await,
-        Serving::start(&read, store).await,
+        Serving::start(&read, first).await,
+        Serving::start(&read, second).await,
     ];
     let ticks = || -> Vec<String> {
         let text = fs::read_to_string(&log).unwrap();

@@ -10,7 +10,7 @@ use crate::{
     data::{self, Keeping},
     front::DatabaseFront,
     lang::{self, say},
-    paths, print, serve, stack, storage, web_auth,
+    outliving, paths, print, serve, stack, storage, web_auth,
 };
 
 /// Something that somebody has to mend.
@@ -86,6 +86,7 @@ async fn faults_of(project: &Project) -> Vec<Fault> {
     judge(stack::configured_keys(settings).map(drop));
     judge(stack::receiver(serve::push_settings(project)).map(drop));
     judge(web_auth::of(project, false).map(drop));
+    judge(outliving::check(project).await);
     if let Some(wire) = settings.database.wire {
         judge(DatabaseFront::check(project, wire));
     }
@@ -106,6 +107,7 @@ async fn faults_of(project: &Project) -> Vec<Fault> {
     let oddities = [
         serve::operator_without_secret(project),
         serve::push_without_token(project),
+        outliving::redis_without_server(project),
     ];
     faults.extend(
         oddities

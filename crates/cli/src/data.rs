@@ -19,7 +19,7 @@ use database::{
     exchange::{self, ConflictMode, DocumentReader, FileFormat},
 };
 use ejson::Style;
-use project::{DatabaseSection, MissingCollection, Project, Secret};
+use project::{DatabaseSection, MissingCollection, Project, Secret, StoreSetting};
 use tempfile::TempDir;
 use wording::{Wording, shell_word, wording};
 
@@ -39,7 +39,7 @@ pub(crate) enum Keeping {
     InProject,
     /// In memory, and gone with the process: `exec`, and a `call` that starts a stack of its own.
     InMemory,
-    /// Beside the store, unless `yunqiao.toml` names a file or a server: `serve`.
+    /// Beside the store, or beside `yunqiao.toml` where the store is on a server, unless that names a file or a server: `serve`.
     BesideStore,
 }
 
@@ -69,7 +69,7 @@ impl Keeping {
                 place
             }
             (Self::BesideStore, None) => {
-                let store = project.settings.store.as_deref();
+                let store = project.settings.store.as_ref().and_then(StoreSetting::file);
                 store.and_then(Path::parent).unwrap_or(&project.root).join(usual)
             }
         };

@@ -34,6 +34,7 @@ mod keys;
 mod lang;
 mod logs;
 mod operator;
+mod outliving;
 mod past;
 mod paths;
 mod patience;

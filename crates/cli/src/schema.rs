@@ -31,7 +31,7 @@ mod tests {
         reference::{Absent, reference},
     };
 
-    use crate::{serve, stack};
+    use crate::{outliving, serve, stack};
 
     /// A project of this `yunqiao.toml`.
     fn project(toml: &str) -> Project {
@@ -54,7 +54,7 @@ mod tests {
                 let text = usual.trim_matches('"');
                 match (section.name, key.name) {
                     ("", "listen") => assert_eq!(text, serve::LISTEN.to_string()),
-                    ("", "store") => assert_eq!(text, serve::STORE),
+                    ("", "store") => assert_eq!(text, outliving::FILE),
                     ("", "wechat") => assert_eq!(text, serve::WECHAT),
                     ("operator", "listen") => assert_eq!(text, serve::OPERATOR.to_string()),
                     ("web", "listen") => assert_eq!(text, serve::WEB.to_string()),

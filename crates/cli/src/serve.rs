@@ -14,7 +14,6 @@ use console::Console;
 use project::{ExposeSecret as _, OperatorSection, Project, Secret, Undeclared};
 use serde_json::json;
 use store::Store;
-use store_redb::Redb;
 use wording::{Wording, wording};
 
 use crate::{
@@ -25,6 +24,7 @@ use crate::{
     interrupt,
     journal::Calls,
     lang::{self, say, t},
+    outliving::{self, OpenStore},
     print, simulated,
     stack::{self, Parts, Visibility},
     storage, undeclared, web_auth,
@@ -35,7 +35,6 @@ pub(crate) const WECHAT: &str = "https://api.weixin.qq.com";
 pub(crate) const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 pub(crate) const WEB: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), stack::WEB);
 pub(crate) const OPERATOR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8789);
-pub(crate) const STORE: &str = "yunqiao.redb";
 /// Sessions of users who were not seen for so long are dropped.
 const UNSEEN: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How often they are looked for.
@@ -50,12 +49,7 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
     let (appid, secret) = (appid(&project)?, secret(&project)?);
 
     let clock = Clock::system();
-    let store_path = project
-        .settings
-        .store
-        .clone()
-        .unwrap_or_else(|| project.root.join(STORE));
-    let store: Arc<dyn Store> = Arc::new(Redb::open(&store_path)?);
+    let OpenStore { store, place } = outliving::open(&project).await?;
     let listen = project.settings.listen.unwrap_or(LISTEN);
     let (listener, address) = stack::listen(
         listen.ip(),
@@ -95,10 +89,12 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
             )
         }
     };
-    for (what, mend) in [operator_without_secret(&project), push_without_token(&project)]
-        .into_iter()
-        .flatten()
-    {
+    let oddities = [
+        operator_without_secret(&project),
+        push_without_token(&project),
+        outliving::redis_without_server(&project),
+    ];
+    for (what, mend) in oddities.into_iter().flatten() {
         print::warning(lang::of(&what), lang::of(&mend));
     }
     let push = push_settings(&project);
@@ -168,7 +164,7 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
             ),
         );
     }
-    print::fact(t("store", "状态"), store_path.display());
+    print::fact(t("store", "状态"), place);
     if let Some(place) = data::place(&project, Keeping::BesideStore)? {
         print::fact(t("documents", "数据"), place.display());
     }

@@ -35,9 +35,9 @@ pub use project_function::ProjectFunction;
 pub use secrecy::{ExposeSecret, SecretString as Secret};
 pub use settings::{
     AuthSection, CollectionSetting, DatabaseSection, ForeignCodes, LoginSection, Missed, MissingCollection,
-    OPERATOR_SECRET_LENGTH, OperatorSection, ProjectSettings, PushConsole, PushSection, S3Setting,
-    SimSection, SimSubscription, SimTemplate, SimUser, StorageSection, TimersSection, Ttl, Undeclared,
-    UnknownTemplates, WebSection, Withdrawn,
+    OPERATOR_SECRET_LENGTH, OperatorSection, ProjectSettings, PushConsole, PushSection, RedisSection,
+    S3Setting, SimSection, SimSubscription, SimTemplate, SimUser, StorageSection, StoreSetting,
+    TimersSection, Ttl, Undeclared, UnknownTemplates, WebSection, Withdrawn,
 };
 pub use table::nearest;
 pub use triggers::{Trigger, Triggers};

@@ -58,8 +58,9 @@ pub enum Scope {
 }
 
 /// The parts of `yunqiao.toml` that have nothing to do with where data is kept. A key that nobody knows may be meant for one that has.
-const OTHER_PARTS: [&str; 15] = [
+const OTHER_PARTS: [&str; 16] = [
     "secret_file",
+    "redis",
     "functions",
     "listen",
     "wechat",

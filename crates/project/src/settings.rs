@@ -5,6 +5,7 @@ mod auth;
 mod database;
 mod permission;
 mod push;
+mod redis;
 mod simulated;
 mod storage;
 mod web;
@@ -14,7 +15,7 @@ use std::{
     env, fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -39,6 +40,7 @@ pub use self::{
     auth::AuthSection,
     database::{CollectionSetting, DatabaseSection, MissingCollection},
     push::{PushConsole, PushSection},
+    redis::{RedisSection, StoreSetting},
     simulated::{SimSubscription, SimTemplate, SimUser},
     storage::{S3Setting, StorageSection},
     web::WebSection,
@@ -52,8 +54,10 @@ pub(crate) const FILE: &str = "yunqiao.toml";
 pub struct ProjectSettings {
     /// `listen`: where the gateway listens.
     pub listen: Option<SocketAddr>,
-    /// `store`: the file of the store; relative to `yunqiao.toml`.
-    pub store: Option<PathBuf>,
+    /// `store`: the file or server that keeps it.
+    pub store: Option<StoreSetting>,
+    /// `[redis]`.
+    pub redis: RedisSection,
     /// `wechat`: the base URL of WeChat's API.
     pub wechat: Option<String>,
     /// The AppSecret: `YUNQIAO_APPSECRET`, else the content of `secret_file`.
@@ -103,6 +107,7 @@ impl Default for ProjectSettings {
         Self {
             listen: None,
             store: None,
+            redis: RedisSection::default(),
             wechat: None,
             secret: None,
             apps: BTreeMap::new(),
@@ -265,6 +270,7 @@ pub(crate) struct Environment {
     pub(crate) secret: Option<Secret>,
     pub(crate) operator_secret: Option<Secret>,
     pub(crate) database_url: Option<Secret>,
+    pub(crate) store_url: Option<Secret>,
     pub(crate) s3_access_key: Option<Secret>,
     pub(crate) s3_secret_key: Option<Secret>,
 }
@@ -275,6 +281,8 @@ const SECRET_VARIABLE: &str = "YUNQIAO_APPSECRET";
 const OPERATOR_SECRET_VARIABLE: &str = "YUNQIAO_OPERATOR_SECRET";
 /// The environment variable that goes before `[database] url` and `url_file`.
 const DATABASE_URL_VARIABLE: &str = "YUNQIAO_MONGODB_URL";
+/// The environment variable that goes before `store`.
+const STORE_URL_VARIABLE: &str = "YUNQIAO_REDIS_URL";
 /// The environment variables that go before `access_key_file` and `secret_key_file` of `[storage] s3`.
 const S3_ACCESS_KEY_VARIABLE: &str = "YUNQIAO_S3_ACCESS_KEY";
 const S3_SECRET_KEY_VARIABLE: &str = "YUNQIAO_S3_SECRET_KEY";
@@ -307,6 +315,7 @@ impl Environment {
             secret: secret(SECRET_VARIABLE),
             operator_secret,
             database_url: secret(DATABASE_URL_VARIABLE),
+            store_url: secret(STORE_URL_VARIABLE),
             s3_access_key: secret(S3_ACCESS_KEY_VARIABLE),
             s3_secret_key: secret(S3_SECRET_KEY_VARIABLE),
         })
@@ -355,6 +364,7 @@ impl File {
         file.settings.secret = environment.secret;
         file.settings.operator.secret = environment.operator_secret;
         file.settings.database.url = environment.database_url;
+        file.settings.store = environment.store_url.map(StoreSetting::Server);
         file
     }
 
@@ -451,7 +461,15 @@ impl File {
         };
         file.appid = text("appid")?;
         file.env_id = text("env")?;
-        file.settings.store = text("store")?.map(|store| dir.join(store));
+        let mut holds_secret = false;
+        if let Some(entry) = top.get("store") {
+            let (store, holds_password) = StoreSetting::read(&entry, dir)?;
+            holds_secret |= holds_password;
+            file.settings.store.get_or_insert(store);
+        }
+        if let Some(entry) = top.get("redis") {
+            file.settings.redis = RedisSection::read(&entry, dir, &mut file.findings)?;
+        }
         if let Some(entry) = top.get("listen") {
             file.settings.listen = Some(address(&entry, "127.0.0.1:8787")?);
         }
@@ -467,7 +485,7 @@ impl File {
         if let Some(entry) = top.get("apps") {
             file.read_apps(source, &entry, dir)?;
         }
-        let mut holds_secret = file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
+        holds_secret |= file.read_operator(&top, dir)? | file.read_keys(&top, dir)?;
         if let Some(entry) = top.get("database") {
             let url = file.settings.database.url.take();
             let (database, holds_password) = DatabaseSection::read(&entry, dir, url, &mut file.findings)?;
@@ -906,7 +924,7 @@ impl ProjectSettings {
         let database = || wording!("the database", "数据库文件");
         let files = || wording!("the folder of files", "云存储的文件目录");
         let mut paths = vec![(wording!("the settings", "配置文件"), toml.to_owned())];
-        if let Some(store) = &self.store {
+        if let Some(StoreSetting::File(store)) = &self.store {
             paths.push((wording!("the store", "状态文件"), store.clone()));
             // Where nothing else is said, these are beside it.
             paths.push((database(), store.with_file_name("database.redb")));

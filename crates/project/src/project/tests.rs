@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    ForeignCodes, Missed, OPERATOR_SECRET_LENGTH, Secret, SimUser, Ttl, UnknownTemplates, Withdrawn,
+    ForeignCodes, Missed, OPERATOR_SECRET_LENGTH, Secret, SimUser, StoreSetting, Ttl, UnknownTemplates,
+    Withdrawn,
 };
 
 const CONFIG: (&str, &str) = (
@@ -516,7 +517,8 @@ fn every_setting_is_read() {
         "0123456789abcdef0123456789abcdef"
     );
     assert_eq!(settings.listen, Some("127.0.0.1:0".parse().unwrap()));
-    assert_eq!(settings.store, Some(dir.path().join("data/yunqiao.redb")));
+    let store = settings.store.as_ref().and_then(StoreSetting::file);
+    assert_eq!(store, Some(&*dir.path().join("data/yunqiao.redb")));
     assert_eq!(settings.wechat.as_deref(), Some("http://127.0.0.1:8788"));
     assert_eq!(
         settings

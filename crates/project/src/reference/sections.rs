@@ -80,14 +80,17 @@ pub(crate) const TOP: Section = Section {
         })
         .or(Usual("\"127.0.0.1:8787\""))
         .such_as("\"0.0.0.0:8787\""),
-        Key::new("store", Path, || {
+        Key::new("store", Either(&[Path, Text]), || {
             wording!(
-                "The file in which `serve` keeps sessions, keys, WeChat's access_token and pushes. Documents and files lie beside it where nothing else is said.",
-                "`serve` 存放会话、密钥、微信的 access_token 和推送的文件。没有另外设置时，数据库和云存储的文件放在它旁边。"
+                "Where `serve` keeps sessions, keys, WeChat's access_token and pushes: a file, or a Valkey or Redis server, which several nodes may share: `redis://USER@HOST:6379`, `rediss://…` for TLS. Documents and files lie beside the file, or beside `yunqiao.toml`, where nothing else is said. The variable `YUNQIAO_REDIS_URL` goes before it.",
+                "`serve` 存放会话、密钥、微信的 access_token 和推送的地方：一个文件，或一台 Valkey、Redis 服务器（多个节点可以共用）：`redis://USER@HOST:6379`，用 TLS 时写 `rediss://…`。没有另外设置时，数据库和云存储的文件放在这个文件旁边，或 `yunqiao.toml` 旁边。环境变量 `YUNQIAO_REDIS_URL` 优先。"
             )
         })
         .or(Usual("\"yunqiao.redb\""))
         .such_as("\"/var/lib/yunqiao/yunqiao.redb\""),
+        Key::new("redis", Table(&REDIS), || {
+            wording!("The server of `store`.", "`store` 所指的服务器。")
+        }),
         Key::new("wechat", WebAddress, || {
             wording!(
                 "The WeChat that `serve` asks: another one for tests against `yunqiao simulate`, or a relay of your own.",
@@ -541,6 +544,79 @@ pub(crate) const APP: Section = Section {
     .such_as("\"other.secret\"")],
     others: None,
     sample: "[apps.wxfedcba9876543210]\nsecret_file = \"other.secret\"\n",
+};
+
+/// `[redis]`.
+pub(crate) const REDIS: Section = Section {
+    name: "redis",
+    header: "[redis]",
+    says: || {
+        wording!(
+            "The Valkey or Redis server that `store` names: one, several behind Sentinels, or a Cluster.",
+            "`store` 所指的 Valkey 或 Redis 服务器：单台、由 Sentinel 管理的多台，或 Cluster。"
+        )
+    },
+    keys: &[
+        Key::new("password_file", Path, || {
+            wording!(
+                "A file that has the password and nothing else; the user, if there is one, stands in the URL.",
+                "只存放密码的文件；有用户名时写在 URL 里。"
+            )
+        })
+        .such_as("\"redis.password\""),
+        Key::new("sentinels", List(&Text), || {
+            wording!(
+                "Sentinels, `HOST:PORT` each, which are asked where the master is. The host in the URL is the master's name then.",
+                "Sentinel 的地址，每个写成 `HOST:PORT`，用来询问主服务器的位置。此时 URL 里的主机名是主服务器的名字。"
+            )
+        })
+        .such_as("[\"10.0.0.1:26379\", \"10.0.0.2:26379\"]"),
+        Key::new("sentinel_password_file", Path, || {
+            wording!(
+                "A file that has the Sentinels' password, where they want one.",
+                "存放 Sentinel 密码的文件，Sentinel 需要密码时才写。"
+            )
+        })
+        .such_as("\"sentinel.password\""),
+        Key::new("cluster", List(&Text), || {
+            wording!(
+                "Further nodes of a Cluster, `HOST:PORT` each, beside the one in the URL. One that is up is enough to find the others.",
+                "Cluster 的其他节点，每个写成 `HOST:PORT`，URL 里写的是其中一个。只要有一个能连上，就能找到其余的。"
+            )
+        })
+        .such_as("[\"10.0.0.2:6379\", \"10.0.0.3:6379\"]")
+        .excludes(&["sentinels"]),
+        Key::new("ca_file", Path, || {
+            wording!(
+                "Certificates in PEM of those who vouch for the server, for `rediss://`; without it, those that the machine trusts.",
+                "用于 `rediss://`：为服务器签名的 CA 证书（PEM）；不写则用本机信任的证书。"
+            )
+        })
+        .such_as("\"redis-ca.pem\""),
+        Key::new("prefix", Text, || {
+            wording!(
+                "What the names of all keys begin with. Projects that share a server have one each.",
+                "所有键名的开头。多个项目共用一台服务器时，各用各的。"
+            )
+        })
+        .or(Usual("\"yunqiao\""))
+        .such_as("\"shop\""),
+        Key::new("may_lose_pushes", Boolean, || {
+            wording!(
+                "Take WeChat's pushes in, and tell it so, though the server keeps nothing over its own end.",
+                "服务器重启后什么都不保留时，仍然接收并应答微信的推送。"
+            )
+        })
+        .or(Value("false"))
+        .such_as("true"),
+    ],
+    others: None,
+    sample: r#"store = "rediss://yunqiao@redis.internal:6379"
+
+[redis]
+password_file = "redis.password"
+ca_file = "redis-ca.pem"
+"#,
 };
 
 /// `[database]`.

@@ -46,6 +46,8 @@ impl Fixture {
             ("backend.secret", secret),
             ("wire.password", secret),
             ("push.token", secret),
+            ("redis.password", secret),
+            ("sentinel.password", secret),
             ("s3.id", secret),
             ("s3.key", secret),
             ("root.keys", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
