@@ -58,6 +58,10 @@ mod tests {
                     ("", "wechat") => assert_eq!(text, serve::WECHAT),
                     ("operator", "listen") => assert_eq!(text, serve::OPERATOR.to_string()),
                     ("web", "listen") => assert_eq!(text, serve::WEB.to_string()),
+                    #[cfg(feature = "redis")]
+                    ("redis", "prefix") => assert_eq!(text, store_redis::PREFIX),
+                    #[cfg(not(feature = "redis"))]
+                    ("redis", _) => {}
                     ("sim", name) => {
                         let of = |toml: &str| {
                             let settings = stack::simulator_settings(&project(toml), ForeignCodes::Refuse);
