@@ -258,6 +258,29 @@ async fn what_a_document_refuses_ends_a_large_write_there() {
     }
 }
 
+/// A document comes to be of which the filter cannot say whether it matches, and one behind it does not match any more.
+#[tokio::test]
+async fn a_document_that_cannot_be_judged_ends_a_large_removal_there() {
+    let database = numbered(3, &[1; 9]).await;
+    let transaction = database.begin().await.unwrap();
+    let lock = change(doc! { "_id": 1 }, doc! { "$inc": { "m": 1 } });
+    database.update("c", lock, Some(transaction)).await.unwrap();
+    let removing = {
+        let database = database.clone();
+        let filter = doc! { "$expr": { "$gt": [{ "$divide": [1, "$n"] }, 0] } };
+        tokio::spawn(async move { database.remove("c", filter, true, None).await })
+    };
+    one_waits(&database).await;
+    Step::Put(4, 0).take(&database).await;
+    Step::Put(5, -1).take(&database).await;
+    database.commit(transaction).await.unwrap();
+    let refused = removing.await.unwrap();
+    assert!(matches!(refused, Err(DatabaseError::Refused(_))), "{refused:?}");
+    let stands = [(4, 0), (5, -1), (6, 1), (7, 1), (8, 1)];
+    assert_eq!(by_id(&database).await, BTreeMap::from(stands));
+    verify(&database);
+}
+
 /// The last of many would become too large: none is changed.
 #[tokio::test]
 async fn the_growth_of_all_documents_is_judged_before_any_is_changed() {

@@ -353,7 +353,7 @@ pub(super) fn update_in(
         }
     }
     if updated.matched == 0
-        && let Some(id) = update.upsert.as_ref().filter(|_| target.may_add())
+        && let Some(id) = update.upsert.as_ref().filter(|_| !target.is_round())
     {
         let document = plan.change.upsert(&plan.filter, context)?;
         let document = with_id(document, || id.clone());
@@ -405,8 +405,8 @@ pub(super) fn remove_in(
             Some(ahead) if target.stands_as(&matched.key, &ahead.before)? => true,
             Some(_) if target.leaves(&matched.key) => continue,
             Some(_) => false,
-            // Nothing has changed since it was found.
-            None => true,
+            // Outside of rounds, nothing has changed since it was found.
+            None => !target.is_round(),
         };
         let Some(document) = target.get(&matched.key)? else {
             continue;

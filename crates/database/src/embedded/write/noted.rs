@@ -199,8 +199,8 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Target for Noted<'_, '_, T>
         1
     }
 
-    fn may_add(&self) -> bool {
-        true
+    fn is_round(&self) -> bool {
+        false
     }
 
     fn is_locked(&self, _: &[u8]) -> bool {

@@ -41,8 +41,9 @@ pub(super) trait Target {
     /// For how many documents it is planned at once what becomes of them, before the first is written.
     fn planned_at_once(&self) -> usize;
 
-    /// Whether a document may be added where none matches.
-    fn may_add(&self) -> bool;
+    /// Whether it is written to some of the documents of a large write. None is added where these do not match, and one of which nothing was
+    /// computed beforehand is judged when it is written.
+    fn is_round(&self) -> bool;
 
     /// Whether a transaction has locked the document of that key, and the write has to wait.
     fn is_locked(&self, key: &[u8]) -> bool;
@@ -150,8 +151,8 @@ impl Target for Committed<'_, '_> {
         usize::MAX
     }
 
-    fn may_add(&self) -> bool {
-        !matches!(self.basis, Basis::Round(_))
+    fn is_round(&self) -> bool {
+        matches!(self.basis, Basis::Round(_))
     }
 
     fn is_locked(&self, key: &[u8]) -> bool {
