@@ -142,7 +142,7 @@ pub(crate) struct Writer {
     /// How long after the last commit the file is put to rest; `None` for not before it is closed.
     rest_after: Option<Duration>,
     /// When the last commit was, if the file is not at rest.
-    restless_since: Option<Instant>,
+    pub(super) restless_since: Option<Instant>,
 }
 
 impl Writer {
@@ -192,7 +192,7 @@ impl Writer {
         self.until_rest().map_or(next, |rest| rest.min(next))
     }
 
-    fn until_rest(&self) -> Option<Duration> {
+    pub(super) fn until_rest(&self) -> Option<Duration> {
         let after = self.rest_after?;
         let since = self.restless_since?;
         Some(after.saturating_sub(since.elapsed()))
@@ -200,9 +200,13 @@ impl Writer {
 
     /// Has the file have what only its journal has, once nobody has written for a while: after a process was killed, the next one
     /// finds it whole.
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         let is_due = self.until_rest().is_some_and(|left| left.is_zero());
-        if !is_due || self.shared.disk.is_in_trouble() {
+        if !is_due {
+            return;
+        }
+        if self.shared.disk.is_in_trouble() {
+            self.restless_since = Some(Instant::now());
             return;
         }
         self.restless_since = None;

@@ -27,6 +27,27 @@ fn large(id: i64) -> Document {
     doc! { "_id": id, "u": id, "text": "x".repeat(20_000) }
 }
 
+/// The thread that writes would look without a pause whether the disk works again.
+#[tokio::test]
+async fn a_disk_in_trouble_lets_the_thread_that_writes_sleep() {
+    let folder = TempDir::new().unwrap();
+    let (database, faults) = on_failing(&folder.path().join("database.redb"), Duration::from_secs(60));
+    database.create_collection("c").await.unwrap();
+    faults.fill(true);
+    let mut id = 0;
+    while database.insert("c", vec![large(id)], None).await.is_ok() {
+        id += 1;
+    }
+    let shared = Arc::clone(&database.handle.shared);
+    assert!(shared.disk.is_in_trouble());
+    let (_writes, queue) = mpsc::channel();
+    let mut writer = Writer::new(shared, queue, Some(Duration::from_secs(60)));
+    writer.restless_since = Instant::now().checked_sub(Duration::from_secs(60));
+    assert_eq!(writer.until_rest(), Some(Duration::ZERO));
+    writer.rest();
+    assert!(writer.until_rest() > Some(Duration::ZERO));
+}
+
 #[tokio::test]
 async fn a_disk_that_is_full_and_freed_or_gone_and_back_loses_nothing_that_was_answered() {
     let folder = TempDir::new().unwrap();
