@@ -251,7 +251,7 @@ async fn whatever_is_documented_is_answered_and_nothing_else_is() {
     project.write(
         "yunqiao.toml",
         &format!(
-            "[sim]\nforeign_codes = \"refuse\"\n[functions.f]\ntimeout = 1\n[functions.open]\ntimeout = 1\ninvoke = true\n[functions.closed]\ninvoke = false\n[auth]\nanonymous = true\n[database.collections.pads]\nindexes = [{{ fields = [\"n\"], unique = true }}]\n[storage]\nmax_size = \"2KB\"\nquota = \"3KB\"\n\
+            "[sim]\nforeign_codes = \"refuse\"\n[functions.f]\ntimeout = 1\n[functions.open]\ntimeout = 1\ninvoke = true\n[functions.closed]\ninvoke = false\n[auth]\nanonymous = true\n[database.collections.pads]\nindexes = [{{ fields = [\"n\"], unique = true }}]\n[storage]\nmax_size = \"2KB\"\nquota = \"22KB\"\n\
              [push]\nmode = \"secure\"\nformat = \"json\"\ntoken = \"{TOKEN}\"\naes_keys = [\"{KEY}\"]\n"
         ),
     );

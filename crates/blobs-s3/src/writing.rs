@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use blobs::{Blob, BlobError, BoxFuture, MayReplace, NewBlob, Reservation, Result, Writing, now};
+use blobs::{
+    BESIDE_CONTENT, Blob, BlobError, BoxFuture, MayReplace, NewBlob, Reservation, Result, Writing, now,
+};
 use bytes::{Bytes, BytesMut};
 use md5::{Digest, Md5};
 use object_store::{
@@ -117,8 +119,7 @@ impl ToS3 {
         let mut replaced = None;
         if inner.quota.is_bounded() {
             replaced = inner.look(&new.path).await?.map(|blob| blob.size);
-            let used = inner.usage().await?.bytes;
-            reservation.grow(0, used.saturating_sub(replaced.unwrap_or_default()))?;
+            reservation.grow(BESIDE_CONTENT, inner.usage().await?.of_quota(replaced))?;
         }
         Ok(Self {
             inner,
@@ -136,8 +137,7 @@ impl ToS3 {
 
     async fn take(&mut self, mut bytes: Bytes) -> Result<()> {
         if self.inner.quota.is_bounded() {
-            let used = self.inner.usage().await?.bytes;
-            let used = used.saturating_sub(self.replaced.unwrap_or_default());
+            let used = self.inner.usage().await?.of_quota(self.replaced);
             self.reservation.grow(bytes.len() as u64, used)?;
         }
         self.size += bytes.len() as u64;

@@ -12,7 +12,7 @@ mod server;
 
 use std::{error::Error, sync::OnceLock, time::Duration};
 
-use blobs::{BlobError, Blobs, ListBounds, ListEntry, NewBlob, OpenBlob, Removal, Usage};
+use blobs::{BESIDE_CONTENT, BlobError, Blobs, ListBounds, ListEntry, NewBlob, OpenBlob, Removal, Usage};
 use bytes::Bytes;
 use proxy::{Mode, Proxy};
 use reqwest::Method;
@@ -119,7 +119,7 @@ async fn keys_that_no_file_can_have_are_passed_over_and_counted() {
     let store = ObjectStore::start();
     let bucket = store.bucket(&http()).await;
     let bounded = S3Settings {
-        quota: Some(1000),
+        quota: Some(1000 + 9 * BESIDE_CONTENT),
         ..settings(&store.endpoint, &bucket)
     };
     let blobs = S3::new(&bounded).unwrap();
@@ -152,7 +152,7 @@ async fn keys_that_no_file_can_have_are_passed_over_and_counted() {
     blobs.check().await.unwrap();
     // With a quota, an upload counts what is there.
     write(&blobs, "new.png", vec![0; 600]).await.unwrap();
-    let full = write(&blobs, "newer.png", vec![0; 600]).await.unwrap_err();
+    let full = write(&blobs, "newer.png", vec![0; 61]).await.unwrap_err();
     assert!(matches!(full, BlobError::Quota { .. }), "{full:?}");
 }
 
@@ -331,7 +331,7 @@ async fn a_quota_holds() {
     let store = ObjectStore::start();
     let bucket = store.bucket(&http()).await;
     let blobs = S3::new(&S3Settings {
-        quota: Some(10),
+        quota: Some(3 * BESIDE_CONTENT + 10),
         ..settings(&store.endpoint, &bucket)
     });
     let blobs = blobs.unwrap();
@@ -340,14 +340,22 @@ async fn a_quota_holds() {
     coming.push(Bytes::from_static(b"123")).await.unwrap();
     let refused = write(&blobs, "b", b"12".to_vec()).await.unwrap_err();
     assert!(
-        matches!(refused, BlobError::Quota { used: 9, quota: 10 }),
+        matches!(refused, BlobError::Quota { used, .. } if used == 2 * BESIDE_CONTENT + 9),
         "{refused:?}"
     );
-    drop(coming);
+    // A file of no bytes counts as well, and so does one that has only begun.
+    let begun = blobs.write(new("d")).await.unwrap();
+    assert!(write(&blobs, "b", Vec::new()).await.is_err());
+    drop((coming, begun));
+    for name in ["b", "d"] {
+        write(&blobs, name, Vec::new()).await.unwrap();
+    }
+    assert!(write(&blobs, "e", Vec::new()).await.is_err());
+    // In the place of another, only what it is more counts.
     write(&blobs, "a", b"1234567890".to_vec()).await.unwrap();
     assert!(write(&blobs, "a", b"12345678901".to_vec()).await.is_err());
     blobs.remove(&["a".parse().unwrap()]).await.unwrap();
-    write(&blobs, "b", b"123456".to_vec()).await.unwrap();
+    write(&blobs, "e", b"123456".to_vec()).await.unwrap();
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use datafile::FileError;
 use files::StorageRefusal;
 use thiserror::Error;
 
+use crate::BESIDE_CONTENT;
+
 /// The reason that the operating system or a library gave.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -49,10 +51,12 @@ pub enum BlobError {
     Full(#[source] Cause),
     /// What the project may keep is used up.
     #[error(
-        "the project's files take {used} bytes, and may take {quota}: remove some, or raise [storage] quota"
+        "the project's files take {used} bytes, of which each has {each} beside its content, and may take {quota}: remove some, or raise \
+         [storage] quota",
+        each = BESIDE_CONTENT
     )]
     Quota {
-        /// What they take.
+        /// What they take, with [`BESIDE_CONTENT`] for each.
         used: u64,
         /// What they may.
         quota: u64,

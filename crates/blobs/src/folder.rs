@@ -253,9 +253,8 @@ impl Inner {
         if !self.quota.is_bounded() {
             return Ok(());
         }
-        let before = self.index.look(instead_of)?.map_or(0, |entry| entry.blob.size);
-        let used = self.index.usage()?.bytes.saturating_sub(before);
-        reservation.grow(more, used)
+        let replaced = self.index.look(instead_of)?.map(|entry| entry.blob.size);
+        reservation.grow(more, self.index.usage()?.of_quota(replaced))
     }
 
     /// Whether a content can be written: an index on a disk that is full, or that may only be read, works all the same.

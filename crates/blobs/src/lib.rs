@@ -103,13 +103,27 @@ pub enum Removal {
     Changed,
 }
 
+/// What a file takes of a quota beside its content, whatever it is: its name of up to 850 bytes, its type and owner, and its place on the
+/// disk are within that. So files of no bytes have a bound in number as well.
+pub const BESIDE_CONTENT: u64 = 4096;
+
 /// What lies in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Files.
     pub files: u64,
-    /// Their bytes.
+    /// Bytes of their contents.
     pub bytes: u64,
+}
+
+impl Usage {
+    /// What it takes of a quota, without a file whose place is taken by another and which has so many bytes.
+    #[must_use]
+    pub fn of_quota(self, replaced: Option<u64>) -> u64 {
+        let files = self.files.saturating_sub(u64::from(replaced.is_some()));
+        let bytes = self.bytes.saturating_sub(replaced.unwrap_or_default());
+        bytes.saturating_add(files.saturating_mul(BESIDE_CONTENT))
+    }
 }
 
 /// A place for files.

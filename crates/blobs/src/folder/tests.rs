@@ -5,7 +5,7 @@ use std::{os::unix::fs::PermissionsExt, path::Path};
 use bytes::Bytes;
 
 use super::*;
-use crate::hold_to_contract;
+use crate::{BESIDE_CONTENT, hold_to_contract};
 
 fn folder(root: &Path) -> Folder {
     Folder::open(root, FolderOptions::default()).unwrap()
@@ -188,17 +188,21 @@ async fn nothing_but_what_is_its_own_is_swept_away() {
 #[tokio::test]
 async fn a_quota_holds() {
     let root = tempfile::tempdir().unwrap();
-    let quota = Some(10);
+    let most = BESIDE_CONTENT * 2 + 10;
+    let quota = Some(most);
     let folder = Folder::open(root.path(), FolderOptions { quota }).unwrap();
     write(&folder, "a", b"123456").await.unwrap();
     let refused = write(&folder, "b", b"123456").await.unwrap_err();
     assert!(
-        matches!(refused, BlobError::Quota { used: 6, quota: 10 }),
+        matches!(refused, BlobError::Quota { used, quota } if used == BESIDE_CONTENT + 6 && quota == most),
         "{refused}"
     );
     // In the place of another, only what it is more counts.
     write(&folder, "a", b"1234567890").await.unwrap();
-    assert!(write(&folder, "a", b"12345678901").await.is_err());
+    let large = vec![0; 11 + usize::try_from(BESIDE_CONTENT).unwrap()];
+    assert!(write(&folder, "a", &large).await.is_err());
+    write(&folder, "a", &large[1..]).await.unwrap();
+    write(&folder, "a", b"1234567890").await.unwrap();
     // It shows before the end, too.
     let mut writing = folder.write(new("c")).await.unwrap();
     let large = Bytes::from(vec![0; 300_000]);
@@ -207,6 +211,30 @@ async fn a_quota_holds() {
     drop(writing);
     folder.remove(&["a".parse().unwrap()]).await.unwrap();
     write(&folder, "b", b"123456").await.unwrap();
+}
+
+/// Each counts beside its content, from when it is begun until it is removed, and also where an earlier run wrote it.
+#[tokio::test]
+async fn files_of_no_bytes_have_a_bound_in_number() {
+    let root = tempfile::tempdir().unwrap();
+    let names = ["a", "b", "c"];
+    let before = folder(root.path());
+    write(&before, names[0], b"").await.unwrap();
+    drop(before);
+    let quota = Some(BESIDE_CONTENT * 3);
+    let folder = Folder::open(root.path(), FolderOptions { quota }).unwrap();
+    write(&folder, names[1], b"").await.unwrap();
+    let begun = folder.write(new(names[2])).await.unwrap();
+    let refused = write(&folder, "d", b"").await.unwrap_err();
+    assert!(matches!(refused, BlobError::Quota { .. }), "{refused}");
+    begun.finish().await.unwrap();
+    assert!(write(&folder, "d", b"").await.is_err());
+    for name in names {
+        write(&folder, name, b"").await.unwrap();
+    }
+    folder.remove(&["a".parse().unwrap()]).await.unwrap();
+    write(&folder, "d", b"").await.unwrap();
+    assert!(write(&folder, "a", b"").await.is_err());
 }
 
 #[tokio::test]
@@ -228,7 +256,7 @@ async fn a_folder_that_was_removed_under_it_is_named() {
 #[tokio::test]
 async fn uploads_under_way_count() {
     let root = tempfile::tempdir().unwrap();
-    let quota = Some(1_000_000);
+    let quota = Some(1_000_000 + 2 * BESIDE_CONTENT);
     let folder = Folder::open(root.path(), FolderOptions { quota }).unwrap();
     let half = Bytes::from(vec![0; 600_000]);
     let mut first = folder.write(new("a")).await.unwrap();

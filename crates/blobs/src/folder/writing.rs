@@ -24,7 +24,9 @@ use super::{
     index::{ContentId, Entry, PutOutcome, lock},
     sync_folder,
 };
-use crate::{Blob, BlobError, BoxFuture, MayReplace, NewBlob, Reservation, Result, Writing, now};
+use crate::{
+    BESIDE_CONTENT, Blob, BlobError, BoxFuture, MayReplace, NewBlob, Reservation, Result, Writing, now,
+};
 
 /// What is gathered before it is written; three times it is what a writer costs.
 const PIECE: usize = 256 << 10;
@@ -221,7 +223,7 @@ impl ToDisk {
     /// Looks at the disk only where there is a quota.
     pub(super) fn begin(inner: Arc<Inner>, new: NewBlob) -> Result<Self> {
         let mut reservation = inner.quota.reservation();
-        inner.reserve(&mut reservation, 0, &new.path)?;
+        inner.reserve(&mut reservation, BESIDE_CONTENT, &new.path)?;
         Ok(Self {
             inner,
             new,

@@ -314,7 +314,9 @@ impl From<BlobError> for Fault {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use blobs::{Blobs, BoxFuture, Folder, FolderOptions, ListBounds, ListEntry, Usage, Writing};
+    use blobs::{
+        BESIDE_CONTENT, Blobs, BoxFuture, Folder, FolderOptions, ListBounds, ListEntry, Usage, Writing,
+    };
     use files::Storage;
 
     use super::*;
@@ -408,7 +410,10 @@ mod tests {
     }
     #[tokio::test]
     async fn where_there_is_no_room_the_function_learns_that_and_the_log_the_mend() {
-        let place = Folder::temporary(FolderOptions { quota: Some(10) }).unwrap();
+        let place = Folder::temporary(FolderOptions {
+            quota: Some(BESIDE_CONTENT + 10),
+        })
+        .unwrap();
         let access = StorageAccess::in_tests(place);
         let keep = |path: &str| access.keep(path.parse().unwrap(), Bytes::from_static(b"0123456"));
         keep("a.txt").await.unwrap();

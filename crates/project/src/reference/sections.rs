@@ -917,8 +917,8 @@ pub(crate) const STORAGE: Section = Section {
         .such_as("\"20MB\""),
         Key::new("quota", Size, || {
             wording!(
-                "What all files may take together; an upload beyond it is refused.",
-                "全部文件一共最多多少，超出的上传会被拒绝。"
+                "What all files may take together, each with 4,096 bytes beside its content; an upload beyond it is refused.",
+                "全部文件一共最多多少，每个文件除内容外另计 4,096 字节；超出的上传会被拒绝。"
             )
         })
         .or(Said(|| wording!("no bound", "不限")))
