@@ -223,7 +223,7 @@ impl S3Error {
 }
 
 /// What stands in an element that has no other in it; nothing where there is none.
-fn element<'a>(text: &'a str, name: &str) -> &'a str {
+pub(crate) fn element<'a>(text: &'a str, name: &str) -> &'a str {
     let found = text
         .split_once(&format!("<{name}>"))
         .and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));

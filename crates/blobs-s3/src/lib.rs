@@ -106,8 +106,10 @@ struct Inner {
     memory: Memory,
     /// Whether it was told that there are keys that no file has.
     told_of_other_keys: AtomicBool,
-    /// Whether the server has said that it knows no conditions for what is put.
+    /// Whether the server has said that it knows no conditions for what is put at once.
     lacks_conditions: AtomicBool,
+    /// The same for what came in parts.
+    lacks_conditions_of_parts: AtomicBool,
 }
 
 /// The bucket, as errors name it.
@@ -186,6 +188,7 @@ impl S3 {
             counted: Mutex::new(None),
             told_of_other_keys: AtomicBool::new(false),
             lacks_conditions: AtomicBool::new(false),
+            lacks_conditions_of_parts: AtomicBool::new(false),
             memory: Memory::of(settings.memory),
         })))
     }

@@ -14,13 +14,24 @@ use object_store::{
     ObjectStore as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, UpdateVersion,
     multipart::{MultipartStore as _, PartId},
     path::Path,
+    signer::{SignedUrlOptions, Signer as _},
+};
+use quick_xml::escape::escape;
+use reqwest::{
+    Method,
+    header::{IF_MATCH, IF_NONE_MATCH},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
 };
 
-use crate::{Inner, attributes, bare, error::S3Error, key};
+use crate::{
+    Inner, SIGNED, attributes, bare,
+    error::{S3Error, element},
+    key,
+    xml::each_element,
+};
 
 /// A part, of which all but the last have this size: S3 takes none smaller, and some servers no unequal ones. 10,000 of them are 50 GB.
 const PART: usize = 5 << 20;
@@ -100,6 +111,28 @@ impl PartRoom {
         });
         taken.await.map_err(|_| BlobError::Busy)
     }
+}
+
+/// What came, when it is whole.
+enum Whole {
+    AtOnce(PutPayload),
+    InParts(Parts),
+}
+
+/// What has to lie at a path so that a file takes its place.
+enum Condition {
+    /// Nothing.
+    Unused,
+    /// What has this ETag, with its quotes.
+    Still(String),
+}
+
+/// What became of a file that was to take a place under a condition.
+enum Attempt {
+    /// It lies there, and has this ETag.
+    Done(String),
+    /// Another has come in between, or what was there has gone.
+    Beaten,
 }
 
 /// An upload in parts.
@@ -197,79 +230,99 @@ impl ToS3 {
         self.inner.store.put_opts(&self.key, content, options).await
     }
 
-    /// Sends all of it at once, if it may take the place of what is there; `None` if not. S3's own condition knows the content alone:
+    /// Has what came take its place, whatever is there; answers its ETag.
+    async fn place(&self, whole: &mut Whole) -> Result<String, S3Error> {
+        let put = match whole {
+            Whole::AtOnce(content) => self.put(content.clone(), PutMode::Overwrite).await,
+            Whole::InParts(parts) => parts.complete().await,
+        };
+        match put {
+            Ok(put) => Ok(self.etag(put)),
+            Err(error) => Err(S3Error::of(error, &self.inner.place)),
+        }
+    }
+
+    /// The ETag of what was put; of what was put at once it is the MD5, where the server does not say.
+    fn etag(&self, put: PutResult) -> String {
+        let md5 = || base16ct::lower::encode_string(&self.digest.clone().finalize());
+        put.e_tag.as_deref().map_or_else(md5, bare)
+    }
+
+    /// The same, if what is there is still what was judged.
+    async fn place_where(&self, whole: &mut Whole, condition: Condition) -> Result<Attempt, S3Error> {
+        let content = match whole {
+            Whole::AtOnce(content) => content.clone(),
+            Whole::InParts(parts) => return parts.complete_where(&condition).await,
+        };
+        let mode = match condition {
+            Condition::Unused => PutMode::Create,
+            Condition::Still(etag) => PutMode::Update(UpdateVersion {
+                e_tag: Some(etag),
+                version: None,
+            }),
+        };
+        match self.put(content, mode).await {
+            Ok(put) => Ok(Attempt::Done(self.etag(put))),
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. }
+                | object_store::Error::NotFound { .. },
+            ) => Ok(Attempt::Beaten),
+            Err(error) => Err(S3Error::of(error, &self.inner.place)),
+        }
+    }
+
+    /// Has what came take its place if it may take that of what is there; `None` if not. S3's own condition knows the content alone:
     /// what else was judged is looked at right before.
-    async fn put_if(&self, content: PutPayload, may: &MayReplace) -> Result<Option<PutResult>> {
+    async fn place_if(&self, whole: &mut Whole, may: &MayReplace) -> Result<Option<String>> {
         let mut last = BlobError::Changed;
         for _ in 0..ATTEMPTS {
             let there = self.inner.look(&self.new.path).await?;
             if !may(there.as_ref()) {
                 return Ok(None);
             }
-            let mode = match there {
-                _ if self.inner.lacks_conditions.load(Ordering::Relaxed) => PutMode::Overwrite,
-                None => PutMode::Create,
-                Some(blob) => PutMode::Update(UpdateVersion {
-                    e_tag: Some(format!("\"{}\"", blob.etag)),
-                    version: None,
-                }),
+            let lacks_conditions = match whole {
+                Whole::AtOnce(_) => &self.inner.lacks_conditions,
+                Whole::InParts(_) => &self.inner.lacks_conditions_of_parts,
             };
-            let error = match self.put(content.clone(), mode).await {
-                Ok(put) => return Ok(Some(put)),
-                // Another has come in between.
-                Err(
-                    object_store::Error::AlreadyExists { .. }
-                    | object_store::Error::Precondition { .. }
-                    | object_store::Error::NotFound { .. },
-                ) => continue,
-                Err(error) => S3Error::of(error, &self.inner.place),
+            let condition = match there {
+                None => Condition::Unused,
+                Some(blob) => Condition::Still(format!("\"{}\"", blob.etag)),
             };
-            match error {
+            let attempt = match lacks_conditions.load(Ordering::Relaxed) {
+                true => self.place(whole).await.map(Attempt::Done),
+                false => self.place_where(whole, condition).await,
+            };
+            match attempt {
+                Ok(Attempt::Beaten) => {}
+                Ok(Attempt::Done(etag)) => return Ok(Some(etag)),
                 // A server without conditions, as Alibaba's OSS is.
-                error if error.is_not_implemented() => {
-                    self.inner.lacks_conditions.store(true, Ordering::Relaxed);
-                }
+                Err(error) if error.is_not_implemented() => lacks_conditions.store(true, Ordering::Relaxed),
                 // The client of object stores sends what has no condition again by itself; here it is judged anew first.
-                error if error.is_of_the_moment() => last = error.into(),
-                error => return Err(error.into()),
+                Err(error) if error.is_of_the_moment() => last = error.into(),
+                Err(error) => return Err(error.into()),
             }
         }
         Err(last)
     }
 
     async fn end(mut self, may: Option<MayReplace>) -> Result<Option<Blob>> {
-        let etag = match self.parts {
-            None => {
-                let content = PutPayload::from(self.gathered.split().freeze());
-                let put = match &may {
-                    None => {
-                        let put = self.put(content, PutMode::Overwrite).await;
-                        put.map_err(|error| self.inner.error(error))?
-                    }
-                    Some(may) => match self.put_if(content, may).await? {
-                        Some(put) => put,
-                        None => return Ok(None),
-                    },
-                };
-                put.e_tag
-            }
-            Some(_) => {
-                if !self.gathered.is_empty() {
-                    self.send_part().await?;
-                }
-                // It is there: a part has been sent.
-                let Some(parts) = &mut self.parts else {
-                    return Err(BlobError::failed("an upload in parts has no parts"));
-                };
+        if self.parts.is_some() && !self.gathered.is_empty() {
+            self.send_part().await?;
+        }
+        let mut whole = match self.parts.take() {
+            None => Whole::AtOnce(PutPayload::from(self.gathered.split().freeze())),
+            Some(mut parts) => {
                 parts.arrived().await?;
-                // What ends an upload in parts has no condition everywhere, and takes as long as one request does.
-                if let Some(may) = &may
-                    && !may(self.inner.look(&self.new.path).await?.as_ref())
-                {
-                    return Ok(None);
-                }
-                parts.complete().await?
+                Whole::InParts(parts)
             }
+        };
+        let etag = match &may {
+            None => self.place(&mut whole).await?,
+            Some(may) => match self.place_if(&mut whole, may).await? {
+                Some(etag) => etag,
+                None => return Ok(None),
+            },
         };
         let (size, replaced) = (self.size, self.replaced);
         let count = |usage: &mut blobs::Usage| {
@@ -277,11 +330,10 @@ impl ToS3 {
             usage.bytes = (usage.bytes + size).saturating_sub(replaced.unwrap_or_default());
         };
         self.inner.counts(count).await;
-        let md5 = || base16ct::lower::encode_string(&self.digest.clone().finalize());
         Ok(Some(Blob {
             path: self.new.path.clone(),
             size,
-            etag: etag.as_deref().map_or_else(md5, bare),
+            etag,
             content_type: self.new.content_type.clone(),
             owner: self.new.owner.clone(),
             modified: now(),
@@ -299,19 +351,68 @@ impl Parts {
         Ok(())
     }
 
-    /// Makes a file of them.
-    async fn complete(&mut self) -> Result<Option<String>> {
-        self.arrived().await?;
-        let sent = std::mem::take(&mut self.sent);
+    /// Makes a file of them, once all have arrived.
+    async fn complete(&mut self) -> object_store::Result<PutResult> {
+        let sent = self.sent.clone();
         let done = self
             .inner
             .store
             .complete_multipart(&self.key, &self.id, sent)
-            .await;
-        let done = done.map_err(|error| self.inner.error(error))?;
+            .await?;
         self.ended = true;
-        Ok(done.e_tag)
+        Ok(done)
     }
+
+    /// The same under a condition, which the client of object stores has not.
+    async fn complete_where(&mut self, condition: &Condition) -> Result<Attempt, S3Error> {
+        let inner = &self.inner;
+        let options = SignedUrlOptions::new().with_query([("uploadId", self.id.as_str())]);
+        let post = Method::POST;
+        let url = inner.store.signed_url_opts(post, &self.key, SIGNED, &options);
+        let url = url.await.map_err(|error| S3Error::of(error, &inner.place))?;
+        let request = inner.http.post(url).body(named(&self.sent));
+        let request = match condition {
+            Condition::Unused => request.header(IF_NONE_MATCH, "*"),
+            Condition::Still(etag) => request.header(IF_MATCH, etag),
+        };
+        let failed = |error: reqwest::Error| S3Error::failed(error.without_url(), &inner.place);
+        let reply = request.send().await.map_err(failed)?;
+        let status = reply.status();
+        let text = reply.text().await.map_err(failed)?;
+        // S3 may say 200 before it knows whether it succeeds: then its text tells.
+        if let Some(etag) = completed(&text).filter(|_| status.is_success()) {
+            self.ended = true;
+            return Ok(Attempt::Done(bare(&etag)));
+        }
+        match element(&text, "Code") {
+            "PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey" => Ok(Attempt::Beaten),
+            _ => Err(S3Error::refused(Some(status), &text, &inner.place, None)),
+        }
+    }
+}
+
+/// The parts by number and ETag, as S3 wants to be told them.
+fn named(parts: &[PartId]) -> String {
+    let parts = parts.iter().zip(1..).map(|(part, number)| {
+        let etag = escape(part.content_id.as_str());
+        format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
+    });
+    let parts: String = parts.collect();
+    format!(
+        "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{parts}</CompleteMultipartUpload>"
+    )
+}
+
+/// The ETag in `CompleteMultipartUploadResult`; `None` where it is something else.
+fn completed(text: &str) -> Option<String> {
+    let (mut etag, mut is_result) = (None, false);
+    each_element(text, |name, content| match name {
+        "ETag" => etag = Some(content),
+        "CompleteMultipartUploadResult" => is_result = true,
+        _ => {}
+    })
+    .ok()?;
+    etag.filter(|_| is_result)
 }
 
 impl Drop for Parts {

@@ -10,7 +10,14 @@ mod proxy;
 #[path = "../../../tests/s3/server.rs"]
 mod server;
 
-use std::{error::Error, sync::OnceLock, time::Duration};
+use std::{
+    error::Error,
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use blobs::{BESIDE_CONTENT, BlobError, Blobs, ListBounds, ListEntry, NewBlob, OpenBlob, Removal, Usage};
 use bytes::Bytes;
@@ -18,6 +25,7 @@ use proxy::{Mode, Proxy};
 use reqwest::Method;
 use server::ObjectStore;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{runtime::Handle, task::block_in_place};
 use yunqiao_blobs_s3::{MEMORY, S3, S3Settings, SILENCE};
 
 /// What fits into one part, and a little more.
@@ -235,13 +243,24 @@ async fn a_file_that_was_written_after_the_look_stays() {
 }
 
 /// As Alibaba's OSS is: 501 to each condition of what is put.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_without_conditions_takes_what_was_judged() {
     let store = ObjectStore::start();
     let http = http();
     let bucket = store.bucket(&http).await;
     let proxy = Proxy::start(&store.endpoint).await;
     let blobs = S3::new(&settings(&proxy.endpoint, &bucket)).unwrap();
+    // What comes in parts has conditions of its own, which a server may lack where it has the others.
+    let large = vec![b'l'; OVER_ONE_PART];
+    let mut writing = blobs.write(new("large")).await.unwrap();
+    writing.push(large.clone().into()).await.unwrap();
+    proxy.hinder(
+        Mode::AnswerTo("POST", proxy::refusal(501, "NotImplemented", "?")),
+        1,
+    );
+    assert!(writing.finish_if(Box::new(|_| true)).await.unwrap().is_some());
+    let opened = blobs.open(&"large".parse().unwrap()).await.unwrap().unwrap();
+    assert!(content(opened).await.unwrap() == large);
     proxy.hinder(
         Mode::AnswerTo("PUT", proxy::refusal(501, "NotImplemented", "?")),
         5,
@@ -259,6 +278,75 @@ async fn a_server_without_conditions_takes_what_was_judged() {
         .await
         .unwrap();
     assert_eq!(done, None, "it is judged all the same");
+}
+
+/// The second takes the place between the judgement of the first and its place: the server's own condition tells, whatever their size.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a judgement is no future, and the second comes within it"
+)]
+async fn of_two_who_race_for_an_unused_path_one_has_it() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let blobs = S3::new(&settings(&store.endpoint, &bucket)).unwrap();
+    for (path, size) in [("small", 10), ("large", OVER_ONE_PART)] {
+        let write = async |owner: &str| {
+            let new = NewBlob {
+                owner: owner.to_owned(),
+                ..new(path)
+            };
+            let mut writing = blobs.write(new).await.unwrap();
+            writing.push(vec![0; size].into()).await.unwrap();
+            writing
+        };
+        let (first, second) = (write("alice").await, write("bob").await);
+        let second = second.finish_if(Box::new(|there| there.is_none()));
+        let second = Mutex::new(Some(second));
+        let first = first.finish_if(Box::new(move |there| {
+            if let Some(second) = second.lock().unwrap().take() {
+                let done = block_in_place(|| Handle::current().block_on(second));
+                assert!(done.unwrap().is_some(), "nobody else was there");
+            }
+            there.is_none()
+        }));
+        assert_eq!(first.await.unwrap(), None, "{path}");
+        let there = blobs.look(&path.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(there.owner, "bob", "{path}");
+    }
+}
+
+/// What was beaten is judged anew, and a file that has changed is not replaced by what came in parts: the server is told which is meant.
+#[tokio::test]
+async fn what_came_in_parts_is_judged_anew_where_another_came() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let proxy = Proxy::start(&store.endpoint).await;
+    let blobs = S3::new(&settings(&proxy.endpoint, &bucket)).unwrap();
+    write(&blobs, "a", b"first".to_vec()).await.unwrap();
+    let first = blobs.look(&"a".parse().unwrap()).await.unwrap().unwrap();
+    for (status, code) in [
+        (412, "PreconditionFailed"),
+        (409, "ConditionalRequestConflict"),
+        (404, "NoSuchKey"),
+        // It had said that it succeeds before it knew.
+        (200, "PreconditionFailed"),
+    ] {
+        let mut writing = blobs.write(new("a")).await.unwrap();
+        writing.push(vec![0; OVER_ONE_PART].into()).await.unwrap();
+        proxy.hinder(Mode::AnswerTo("POST", proxy::refusal(status, code, "?")), 1);
+        let judged = AtomicUsize::new(0);
+        let refused = writing.finish_if(Box::new(move |_| judged.fetch_add(1, Ordering::Relaxed) == 0));
+        assert_eq!(refused.await.unwrap(), None, "{status} {code}");
+        assert_eq!(blobs.look(&first.path).await.unwrap().as_ref(), Some(&first));
+    }
+    let condition = format!("if-match: \"{}\"\r\n", first.etag);
+    let asked = proxy.heads("POST");
+    assert_eq!(
+        asked.iter().filter(|head| head.contains(&condition)).count(),
+        4,
+        "{asked:?}"
+    );
 }
 
 /// They need no encoding, since the SDK encodes them once more, and a browser runs nothing of what they lead to.
