@@ -69,7 +69,7 @@ impl Coding {
         }
     }
 
-    /// Those that a client takes.
+    /// Those that a client takes, beginning with what it wants most; of those that it wants alike, with the smallest.
     pub(crate) fn accepted(sent: &HeaderMap) -> Vec<Self> {
         let lines = sent.get_all(ACCEPT_ENCODING).iter();
         let listed: Vec<_> = lines
@@ -81,22 +81,20 @@ impl Coding {
                     .trim()
                     .strip_prefix("q=")
                     .map_or(Some(1.0), |text| text.parse::<f32>().ok());
-                (
-                    name.trim().to_ascii_lowercase(),
-                    quality.is_some_and(|quality| quality > 0.0),
-                )
+                (name.trim().to_ascii_lowercase(), quality.unwrap_or_default())
             })
             .collect();
-        let takes = |coding: &Self| {
+        let weight = |coding: &Self| {
             let of = |name: &str| {
-                listed
-                    .iter()
-                    .find(|(listed, _)| listed == name)
-                    .map(|(_, takes)| *takes)
+                let found = listed.iter().find(|(listed, _)| listed == name);
+                found.map(|(_, quality)| *quality)
             };
-            of(coding.name()).or_else(|| of("*")).unwrap_or(false)
+            of(coding.name()).or_else(|| of("*")).unwrap_or_default()
         };
-        Self::ALL.into_iter().filter(takes).collect()
+        let mut taken = Self::ALL.to_vec();
+        taken.retain(|coding| weight(coding) > 0.0);
+        taken.sort_by(|one, other| weight(other).total_cmp(&weight(one)));
+        taken
     }
 }
 
@@ -195,7 +193,7 @@ fn open(
     if documents_as_they_are && plain.kind.starts_with("text/html") {
         return Ok(PathTarget::File(plain));
     }
-    let mut compressed = None;
+    let mut compressed: Option<(usize, OpenFile)> = None;
     for coding in Coding::ALL {
         let beside = place.with_file_name(format!("{}{}", plain.name, coding.ending()));
         let Some(beside) = inside(root, &beside)? else {
@@ -210,18 +208,22 @@ fn open(
             continue;
         }
         plain.has_codings = true;
-        if compressed.is_none() && codings.contains(&coding) {
-            compressed = Some(OpenFile {
+        let Some(rank) = codings.iter().position(|wanted| *wanted == coding) else {
+            continue;
+        };
+        if compressed.as_ref().is_none_or(|(best, _)| rank < *best) {
+            let file = OpenFile {
                 name: plain.name.clone(),
                 kind: plain.kind.clone(),
                 coding: Some(coding),
                 has_codings: true,
                 etag: format!("{}-{}", file.etag, coding.name()),
                 ..file
-            });
+            };
+            compressed = Some((rank, file));
         }
     }
-    Ok(PathTarget::File(compressed.unwrap_or(plain)))
+    Ok(PathTarget::File(compressed.map_or(plain, |(_, file)| file)))
 }
 
 /// The type of a file that is not compressed.
@@ -315,6 +317,10 @@ mod tests {
             ("br;q=0, gzip;q=0.5", &[Coding::Gzip]),
             ("*", &[Coding::Brotli, Coding::Gzip]),
             ("*, br;q=0", &[Coding::Gzip]),
+            ("br;q=0.1, gzip;q=0.9", &[Coding::Gzip, Coding::Brotli]),
+            ("gzip, *;q=0.5", &[Coding::Gzip, Coding::Brotli]),
+            ("gzip;q=0.5, br;q=0.5", &[Coding::Brotli, Coding::Gzip]),
+            ("gzip;q=x", &[]),
             ("BR", &[Coding::Brotli]),
             ("identity", &[]),
             ("", &[]),

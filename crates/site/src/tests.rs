@@ -311,6 +311,7 @@ async fn what_was_compressed_is_sent_to_those_who_take_it() {
     for (accept, coding, body) in [
         ("gzip, br", "br", "brotli"),
         ("gzip", "gzip", "gzip"),
+        ("br;q=0.1, gzip;q=0.9", "gzip", "gzip"),
         ("identity", "", "let app = 1;"),
     ] {
         let shown = ask(&site, "GET", "/assets/app.js", &[("accept-encoding", accept)]).await;
