@@ -159,8 +159,8 @@ fn tell_of_large_head(peer: SocketAddr, largest_head: usize) {
         tracing::warn!(
             client = %peer.ip(),
             most = largest_head,
-            "a request's head was too large and was answered 431: look for large cookies of other programs at the same host, or a \
-             token that grew"
+            "a request's head was too large, or had more than 100 headers, and was answered 431: look for large cookies of other programs at \
+             the same host, or a token that grew"
         );
     }
 }
