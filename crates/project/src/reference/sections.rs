@@ -1304,7 +1304,7 @@ pub(crate) const REDIRECT: Section = Section {
         .such_as("true")
         .beside("to = \"/new/*\""),
         Key::new("to", Text, || {
-            wording!("A path of the site, or a web address.", "网站里的路径，或网址。")
+            wording!("A path of the site, or a web address. The query of the request goes along, unless this has one of its own.", "网站里的路径，或网址。自己没有查询字符串时，带上请求的查询字符串。")
         })
         .or(Refused)
         .such_as("\"/new/*\"")
