@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{
     object_store::ObjectStore,
@@ -531,6 +532,42 @@ async fn url(user: &User<'_>, id: &str, max_age: Option<u64>) -> String {
     let item = user.result("keeper", event, &[]).await;
     assert_eq!(item["status"], 0, "{item}");
     item["tempFileURL"].as_str().unwrap().to_owned()
+}
+
+/// Who asks before sending is told at once why not, and is never told to send.
+#[tokio::test]
+async fn who_asks_before_sending_what_is_refused_is_told_at_once() {
+    let project = keeper("[storage]\nmax_size = \"1KB\"\n");
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    let request = json!({"action": "storage.getUploadMetadata", "path": "a.txt"});
+    let place = dev.client.post(format!("{}/v1/storage", dev.server.url));
+    let place = place
+        .bearer_auth(&alice.token)
+        .json(&request)
+        .send()
+        .await
+        .unwrap();
+    let place: Value = place.json().await.unwrap();
+    let url = place["data"]["url"].as_str().unwrap();
+    let path = &url[url.find("/v1/files/").unwrap()..];
+    let host = dev.server.url.strip_prefix("http://").unwrap();
+    for (path, length, status) in [
+        (path, 99_999_999, "HTTP/1.1 413 "),
+        ("/v1/files/forged/a.txt", 5, "HTTP/1.1 403 "),
+        // Where nothing is against it, the rest is asked for.
+        (path, 5, "HTTP/1.1 100 "),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nhost: {host}\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut said = vec![0; status.len()];
+        let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut said)).await;
+        read.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said), status, "{path}");
+    }
 }
 
 /// Addresses of files that all may read: they can be put together from a file id, do not expire, and outlive a restart.

@@ -21,7 +21,10 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_TYPE, EXPECT},
+};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::{
@@ -164,16 +167,20 @@ pub(crate) struct UnreadBody {
     read: usize,
     /// It is large, and waits for room.
     wants_room: bool,
+    /// Its sender waits to be told that it is wanted (`Expect: 100-continue`), which the first read of it does.
+    is_held_back: bool,
 }
 
 impl UnreadBody {
     /// The body of a request that came by this connection.
-    pub(crate) fn new(incoming: Incoming, seat: Option<Seat>) -> Self {
+    pub(crate) fn new(incoming: Incoming, seat: Option<Seat>, headers: &HeaderMap) -> Self {
+        let expected = headers.get(EXPECT).map(HeaderValue::as_bytes);
         Self {
             incoming,
             seat,
             read: 0,
             wants_room: false,
+            is_held_back: expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")),
         }
     }
 
@@ -285,8 +292,12 @@ impl UnreadBody {
         })
     }
 
-    /// Reads what is left of the body and drops it, so that a reply given early is seen.
+    /// Reads what is left of the body and drops it, so that a reply given early is seen. Of a body that is held back nothing has come, and
+    /// its sender waits for the reply.
     pub(crate) async fn discard(&mut self) {
+        if self.is_held_back {
+            return;
+        }
         let _waiting = self.seat.clone().map(Seat::wait);
         let _ = timeout(DRAIN_WITHIN, self.discard_to(DRAIN_LIMIT)).await;
     }
@@ -296,6 +307,7 @@ impl UnreadBody {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        self.is_held_back = false;
         loop {
             let frame = match self.incoming.frame().await {
                 None => return Ok(None),
@@ -319,6 +331,7 @@ impl Body for UnreadBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.is_held_back = false;
         let polled = Pin::new(&mut self.incoming).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             let length = frame.data_ref().map_or(0, Bytes::len);

@@ -225,7 +225,8 @@ impl Gateway {
 pub(crate) fn open(request: Request<Incoming>) -> (Parts, UnreadBody) {
     let (mut head, incoming) = request.into_parts();
     let seat = head.extensions.remove::<Seat>();
-    (head, UnreadBody::new(incoming, seat))
+    let body = UnreadBody::new(incoming, seat, &head.headers);
+    (head, body)
 }
 
 /// Refuses what HTTP/1.1 has every server refuse (RFC 9112 §3.2).
