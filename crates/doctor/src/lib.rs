@@ -12,6 +12,7 @@ mod cure;
 mod dependencies;
 mod http_access;
 mod markup;
+mod pages;
 mod queries;
 mod source;
 mod storage;

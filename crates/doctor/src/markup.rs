@@ -6,12 +6,7 @@
 //! What markup shows is often a value that a script sets. The page's own script is searched as text for what it sets the value to,
 //! and where that looks like a file id, the hint says "may". Values from the database are not known here.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use project::{Project, files};
 use wording::{Wording, wording};
@@ -19,6 +14,7 @@ use wording::{Wording, wording};
 use crate::{
     Diagnosis,
     cure::{Cure, Edit},
+    pages,
     tokens::{TokenKind, tokens},
 };
 
@@ -36,10 +32,6 @@ const STYLE_SHEETS: [&str; 5] = ["wxss", "less", "scss", "sass", "css"];
 const FILE_IDS: [&str; 2] = ["fileid", "file_id"];
 /// What an address comes by: a value with one of these is none any more.
 const ADDRESSES: [&str; 3] = ["tempfileurl", "cloudurl", "tempfilepath"];
-/// Larger files are bundles.
-const LARGEST: u64 = 2 << 20;
-/// The most files that are looked at.
-const MOST_FILES: usize = 5_000;
 const ID: &str = "cloud://";
 /// What is looked at behind a name that is set: the beginning of its value.
 const MOST_TOKENS_OF_A_VALUE: usize = 40;
@@ -47,61 +39,18 @@ const MOST_TOKENS_OF_A_VALUE: usize = 40;
 /// Examines the markup and style sheets of the project's pages.
 pub(crate) fn examine(project: &Project) -> Vec<Diagnosis> {
     let mut found = Vec::new();
-    let mut left_out: Vec<PathBuf> = project.functions_root.iter().cloned().collect();
-    let built = project.settings.web.site.pages.iter();
-    left_out.extend(built.map(|page| page.folder.clone()));
-    left_out.extend(
-        project
-            .functions
-            .values()
-            .map(|listed| listed.function.dir.clone()),
-    );
-    let mut pages = Vec::new();
-    collect(&project.miniprogram_root, &left_out, &mut pages);
-    pages.sort();
     let mend = Mend {
         all_read: project.settings.storage.permission.lets_all_read(),
     };
-    for path in pages {
-        let Some(text) = read(&path) else { continue };
+    let is_wanted = |ending: &str| ending == "wxml" || STYLE_SHEETS.contains(&ending);
+    for path in pages::files(project, is_wanted) {
+        let Some(text) = pages::read(&path) else { continue };
         match path.extension().is_some_and(|ending| ending == "wxml") {
             true => markup(&path, &text, mend, &mut found),
             false => style_sheet(&path, &text, &mut found),
         }
     }
     found
-}
-
-/// The files of pages below a folder.
-fn collect(folder: &Path, left_out: &[PathBuf], pages: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let hidden = name.as_encoded_bytes().starts_with(b".");
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => {
-                let installed = name == "node_modules" || name == "miniprogram_npm";
-                if !hidden && !installed && !left_out.contains(&path) {
-                    collect(&path, left_out, pages);
-                }
-            }
-            Ok(kind) if kind.is_file() && pages.len() < MOST_FILES => {
-                let ending = path.extension().and_then(|ending| ending.to_str());
-                if ending.is_some_and(|ending| ending == "wxml" || STYLE_SHEETS.contains(&ending)) {
-                    pages.push(path);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-fn read(path: &Path) -> Option<String> {
-    let bytes = fs::read(path).ok()?;
-    // Places are told and edited by their bytes.
-    String::from_utf8(bytes)
-        .ok()
-        .filter(|text| text.len() as u64 <= LARGEST)
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -459,7 +408,7 @@ impl Script {
     fn beside(markup: &Path) -> Self {
         let found = ["js", "ts"].into_iter().find_map(|ending| {
             let path = markup.with_extension(ending);
-            Some((path.file_name()?.to_string_lossy().into_owned(), read(&path)?))
+            Some((path.file_name()?.to_string_lossy().into_owned(), pages::read(&path)?))
         });
         let Some((name, text)) = found else {
             return Self {
