@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     sockets::Socket,
-    support::{Dev, Scratch, User, client, text},
+    support::{Dev, Scratch, User, client, run, text, yunqiao},
 };
 
 const SETTINGS: &str = r#"
@@ -237,7 +237,7 @@ async fn the_log_says_why_clients_find_nothing_where_no_permission_is_written_do
         [""; 0]
     );
     dev.server
-        .prints_soon("[database.collections.goods] permission = \"READONLY\"")
+        .prints_soon("yunqiao db permission --set READONLY goods")
         .await;
     // So it is with what is watched.
     let message = json!({"data": [{"text": "hello"}]});
@@ -248,8 +248,79 @@ async fn the_log_says_why_clients_find_nothing_where_no_permission_is_written_do
         .await;
     assert_eq!(begun["msgData"]["events"], json!([]), "{begun}");
     dev.server
-        .prints_soon("[database.collections.messages] permission = \"READONLY\"")
+        .prints_soon("yunqiao db permission --set READONLY messages")
         .await;
+    // What is printed is all that it takes.
+    let mut command = yunqiao();
+    command
+        .args([
+            "db",
+            "permission",
+            "--set",
+            "READONLY",
+            "goods",
+            "messages",
+            "--dir",
+        ])
+        .arg(project.path());
+    let (output, _, errors) = run(&mut command);
+    assert!(output.status.success(), "{errors}");
+    dev.server.prints_soon("counts from now on").await;
+    assert_eq!(titles(&dev, &alice, "goods", json!({})).await, ["x"]);
+}
+
+const PAGE: &str = "const db = wx.cloud.database()
+const posts = db.collection('posts')
+Page({
+  async onLoad() {
+    const found = await posts.orderBy('at', 'desc').get()
+    const mine = await db.collection('drafts').where({ _openid: '{openid}' }).get()
+    const one = await db.collection('pages').doc('home').get()
+    await db.collection('views').add({ data: {} })
+    this.setData({ found, mine, one })
+  },
+})
+";
+
+#[tokio::test]
+async fn collections_that_pages_read_as_everybody_s_are_told_until_a_file_says_who_may() {
+    let project = Scratch::new(&[]);
+    project.write("pages/index.js", PAGE);
+    let told = "pages read posts, and no file says who may";
+    let dev = Dev::start(project.path());
+    dev.server.prints_soon(told).await;
+    let dir = project.path().display();
+    dev.server
+        .prints_soon(&format!("yunqiao db permission --set READONLY --dir {dir} posts"))
+        .await;
+    drop(dev);
+    let permission = |args: &[&str]| {
+        let mut command = yunqiao();
+        command
+            .args(["db", "permission"])
+            .args(args)
+            .arg("--dir")
+            .arg(project.path());
+        run(&mut command)
+    };
+    let (output, _, errors) = permission(&["--set", "PUBLIC", "posts"]);
+    assert!(
+        !output.status.success() && errors.contains("READONLY, PRIVATE"),
+        "{errors}"
+    );
+    let (output, _, errors) = permission(&["--set", "private", "posts"]);
+    assert!(output.status.success(), "{errors}");
+    let (_, listed, _) = permission(&["posts", "drafts"]);
+    assert_eq!(
+        listed,
+        "posts  PRIVATE  yunqiao.toml\ndrafts  PRIVATE  the default\n"
+    );
+    let dev = Dev::start(project.path());
+    assert!(
+        !dev.server.printed().contains("no file says who may"),
+        "{}",
+        dev.server.printed()
+    );
 }
 
 #[tokio::test]

@@ -4,12 +4,39 @@ import assert from 'node:assert/strict'
 
 import { browsing } from './browser.mjs'
 
-const [link] = process.argv.slice(2)
+const [link, gateway, wechat] = process.argv.slice(2)
+
+const post = async (url, body, token) => {
+  const headers = { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) }
+  return (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).json()
+}
+/** Asks for documents as a client of this user. */
+const asks = async (user) => {
+  const { code } = await post(`${wechat}/sim/client`, { user, api: 'login' })
+  const { token } = await post(`${gateway}/v1/login`, { code })
+  return (action, fields) =>
+    post(
+      `${gateway}/v1/database`,
+      { action: `database.${action}`, collectionName: 'plain', ...fields },
+      token,
+    )
+}
 
 await browsing(async (browser) => {
   const page = await browser.open(link)
   await page.follow('nav a[href="/data"]', '/data')
   await page.follow('#permissions', '/data/permissions')
+
+  // What a client found nothing in, with the command that says who may read it; nothing before.
+  assert.equal(await page.evaluate(() => document.querySelector('#kept-back')), null)
+  const [alice, bob] = [await asks('alice'), await asks('bob')]
+  await alice('insertDocument', { data: ['{"a":1}'] })
+  await bob('getDocument', { query: '{}' })
+  for (const until = Date.now() + 10_000; Date.now() < until; ) {
+    await page.goto(new URL('/data/permissions', link).href)
+    if (await page.evaluate(() => Boolean(document.querySelector('#kept-back')))) break
+  }
+  assert.match(await page.text('#kept-back code'), /^yunqiao db permission --set READONLY --dir \/\S+ plain$/)
 
   // Each collection with its permission, and the file that says it.
   const row = (name) =>

@@ -5,6 +5,7 @@ use std::{ffi::OsString, net::IpAddr, path::PathBuf, str::FromStr};
 use clap::{Args as Arguments, Parser, Subcommand, ValueHint};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use database::exchange::FileFormat;
+use rules::Level;
 use serde_json::Value;
 
 use crate::{
@@ -655,6 +656,31 @@ pub(crate) enum DbCommand {
         yunqiao db index users phone --unique --sparse\n  yunqiao db index shops location --2dsphere\n  \
         yunqiao db index todos --remove status_1_createTime_-1")]
     Index(Index),
+    /// List what clients may do with collections, and which file says so; with --set write it into yunqiao.toml
+    #[command(
+        after_help = "Example:\n  yunqiao db permission --set READONLY posts banners\n\n\
+        READONLY: all read, the creator writes (所有用户可读，仅创建者可写); PRIVATE: the creator reads and writes (仅创建者可读写); \
+        ADMINWRITE: all read, no client writes (所有用户可读); ADMINONLY: no client reads or writes (所有用户不可读写). \
+        In a running `yunqiao dev` it counts at once, in `yunqiao serve` from its next start."
+    )]
+    Permission(PermissionOf),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct PermissionOf {
+    /// The collections [default: all that a file says something of]
+    #[arg(add = ArgValueCandidates::new(complete::collections))]
+    pub(crate) collections: Vec<String>,
+    /// Write this level: READONLY, PRIVATE, ADMINWRITE or ADMINONLY
+    #[arg(long, value_name = "LEVEL", requires = "collections", value_parser = level)]
+    pub(crate) set: Option<Level>,
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    Level::of(text).ok_or_else(|| {
+        let names = Level::NAMES.map(|(name, _)| name);
+        format!("the levels are {}", names.join(", "))
+    })
 }
 
 #[derive(Debug, Arguments)]

@@ -1,6 +1,7 @@
 //! `yunqiao db`: what lies in the database, documents in and out, and indexes. The file has one owner at a time: beside a running
 //! server this goes by the operator's listener, and else it opens the database itself.
 
+mod permission;
 pub(crate) mod reach;
 
 use std::{
@@ -39,6 +40,7 @@ pub(crate) async fn run(args: args::Db, as_json: bool) -> anyhow::Result<ExitCod
         DbCommand::Import(import) => bring_in(&args, import, as_json).await,
         DbCommand::Export(export) => take_out(&args, export).await,
         DbCommand::Index(index) => indexes(&args, index, as_json).await,
+        DbCommand::Permission(asked) => permission::run(&args.place, asked, as_json),
     };
     match done {
         // `yunqiao db export … | head` has seen enough.

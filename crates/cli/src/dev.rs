@@ -1,12 +1,13 @@
 //! `yunqiao dev`: the project with a simulated WeChat behind it, reloaded on change.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use function::FunctionName;
 use project::{ExposeSecret, Finding, ForeignCodes, Project, ProjectError, Undeclared};
 use runtime::Inspect;
 use serde_json::json;
 use tokio::sync::mpsc;
+use wording::{shell_word, wording};
 
 use crate::{
     args, console_link,
@@ -239,7 +240,29 @@ pub(crate) fn open(args: &args::Dev) -> Result<(Project, Vec<Finding>), ProjectE
     let mut project = paths::project(&args.dir)?;
     let mut findings = project.findings.clone();
     findings.extend(undeclared::supply(&mut project, Undeclared::Supply));
+    findings.extend(unwritten_permissions(&project, &args.dir));
     Ok((project, findings))
+}
+
+/// The collections that pages read as everybody's, whose permission stands in no file, with the command that writes it.
+fn unwritten_permissions(project: &Project, dir: &Path) -> Option<Finding> {
+    let found = doctor::unwritten_permissions(project);
+    let first = found.first()?;
+    let collections: Vec<_> = found.iter().map(|found| found.collection.as_str()).collect();
+    let (names_en, names_zh) = (collections.join(", "), collections.join("、"));
+    let at = match dir == Path::new(".") {
+        true => String::new(),
+        false => format!(" --dir {}", shell_word(&dir.display().to_string())),
+    };
+    Some(Finding {
+        function: None,
+        file: first.file.clone(),
+        what: wording!(
+            "pages read {names_en}, and no file says who may: clients read their own documents alone",
+            "页面读取集合 {names_zh}，但没有文件写明权限：小程序端只能读自己的记录"
+        ),
+        mend: doctor::permission_mend(&collections, &at),
+    })
 }
 
 fn inspect(wanted: Option<&str>, project: &Project) -> anyhow::Result<Option<Inspect>> {

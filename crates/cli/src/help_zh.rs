@@ -126,6 +126,10 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "List the indexes of a collection; with FIELDS add one, or remove one",
         "列出集合的索引；给出 FIELDS 则添加或删除一个",
     ),
+    (
+        "List what clients may do with collections, and which file says so; with --set write it into yunqiao.toml",
+        "列出小程序端对各集合的权限及其来源文件；加 --set 则写进 yunqiao.toml",
+    ),
     // Options and arguments
     (
         "Print for a program to read: results and `ready` as JSON, errors as {\"errCode\",\"errMsg\"}",
@@ -406,6 +410,14 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
     ),
     ("What their paths begin with", "路径以什么开头"),
     ("The collection", "集合"),
+    (
+        "The collections [default: all that a file says something of]",
+        "集合 [默认: 已写明权限的全部集合]",
+    ),
+    (
+        "Write this level: READONLY, PRIVATE, ADMINWRITE or ADMINONLY",
+        "写入这个权限级别：READONLY、PRIVATE、ADMINWRITE 或 ADMINONLY",
+    ),
     ("The file; `-` reads standard input", "文件；`-` 表示从标准输入读"),
     (
         "How documents stand in FILE, where its name and its first character do not tell: json, objects or one array of them; csv, with a line of fields first",
@@ -520,6 +532,10 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
     (
         "A `yunqiao dev` that runs for the project goes on meanwhile. With -c it is the database of `yunqiao serve`; while that one runs, [operator] secret_file must be set.",
         "项目的 `yunqiao dev` 可以同时运行。加 -c 则是 `yunqiao serve` 的数据库；它运行时需设置 [operator] secret_file。",
+    ),
+    (
+        "READONLY: all read, the creator writes (所有用户可读，仅创建者可写); PRIVATE: the creator reads and writes (仅创建者可读写); ADMINWRITE: all read, no client writes (所有用户可读); ADMINONLY: no client reads or writes (所有用户不可读写). In a running `yunqiao dev` it counts at once, in `yunqiao serve` from its next start.",
+        "READONLY：所有用户可读，仅创建者可写；PRIVATE：仅创建者可读写；ADMINWRITE：所有用户可读；ADMINONLY：所有用户不可读写。运行中的 `yunqiao dev` 立即生效，`yunqiao serve` 下次启动时生效。",
     ),
     (
         "A PATH is a cloudPath or a file id; one that ends with / is a folder. A `yunqiao dev` that runs for the project goes on meanwhile. With -c they are the files of `yunqiao serve`; while that one runs and keeps them in a folder, [operator] secret_file must be set.",

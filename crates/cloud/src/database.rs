@@ -11,7 +11,7 @@ mod client;
 mod tests;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -79,6 +79,8 @@ struct Inner {
     told: Mutex<HashSet<String>>,
     /// How often a client's empty answer was looked into.
     looked_into: AtomicU32,
+    /// Collections with documents of which a client found nothing, where nobody said who may read them.
+    kept_back: Mutex<BTreeSet<String>>,
 }
 
 /// Makes the `_id`s of documents that come without one.
@@ -133,12 +135,18 @@ impl Documents {
             ids: DocumentIds::new(),
             told: Mutex::default(),
             looked_into: AtomicU32::new(0),
+            kept_back: Mutex::default(),
         }))
     }
 
     /// What a client watches in this collection finds nothing.
     pub(crate) fn found_nothing(&self, collection: &str, calls: &Calls) {
         self.0.look_if_kept_back(collection, calls, "", None);
+    }
+
+    /// Those that were told to be kept back, and are still.
+    pub(crate) fn kept_back(&self) -> Vec<String> {
+        self.0.kept_back()
     }
 }
 
@@ -500,12 +508,6 @@ impl Inner {
             ),
             other => other,
         }
-    }
-
-    /// Whether this was told.
-    fn has_told(&self, what: &str) -> bool {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.contains(what)
     }
 
     /// Whether this was not told yet.

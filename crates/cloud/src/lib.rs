@@ -261,6 +261,12 @@ impl Cloud {
         self.0.documents.found_nothing(collection, &self.0.calls);
     }
 
+    /// Collections with documents of which a client found nothing, because nobody has said who may read them.
+    #[must_use]
+    pub fn kept_back(&self) -> Vec<String> {
+        self.0.documents.kept_back()
+    }
+
     /// The address at which the sender of a file is told that it may not be sent to `path`.
     #[must_use]
     pub fn refused_upload(&self, path: &str) -> String {

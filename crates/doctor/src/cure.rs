@@ -78,11 +78,7 @@ pub(crate) fn edit<'e>(
     for edit in edits {
         done.push(edit.apply(&object).map_err(changed)?);
     }
-    let mark = if before.starts_with("\u{feff}".as_bytes()) {
-        "\u{feff}"
-    } else {
-        ""
-    };
+    let mark = byte_order_mark(&before);
     let after = format!("{mark}{root}");
     if after.as_bytes() != before {
         replace(path, after.as_bytes()).map_err(failed)?;
@@ -95,6 +91,16 @@ pub(crate) fn edit<'e>(
         ));
     }
     Ok(done)
+}
+
+/// The byte order mark of a text, or nothing.
+pub(crate) fn byte_order_mark(text: &[u8]) -> &'static str {
+    const MARK: &str = "\u{feff}";
+    if text.starts_with(MARK.as_bytes()) {
+        MARK
+    } else {
+        ""
+    }
 }
 
 /// Makes replacements in a text, from its end to its beginning: those before are where they were.
@@ -131,7 +137,7 @@ fn edit_text<'e>(path: &Path, edits: impl Iterator<Item = &'e Edit>) -> Result<V
 
 /// Puts a new content in the place of a file as a whole, so that whoever reads it meanwhile, or a crash, finds one or the
 /// other. A link stays a link, and the file's mode stays.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut new = tempfile::Builder::new()
         .prefix(".doctor-")

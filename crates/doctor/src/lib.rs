@@ -13,6 +13,7 @@ mod dependencies;
 mod http_access;
 mod markup;
 mod pages;
+mod permissions;
 mod queries;
 mod source;
 mod storage;
@@ -26,11 +27,14 @@ use std::{
 };
 
 use function::FunctionName;
-use project::{Project, permissions};
+use project::Project;
 use wording::{Wording, wording};
 
-pub use crate::dependencies::UndeclaredPackage;
 use crate::{cure::Cure, source::Source};
+pub use crate::{
+    dependencies::UndeclaredPackage,
+    permissions::{UnwrittenPermission, mend as permission_mend, unwritten_permissions, write_permission},
+};
 
 /// What the doctor found.
 #[derive(Debug)]
@@ -39,7 +43,7 @@ pub struct DoctorReport {
     /// What is wrong, by function, file and line; what concerns the whole project comes first.
     pub diagnoses: Vec<Diagnosis>,
     /// What may be worth a thought, and is not wrong: indexes, collections, paging, variables of the environment, logins that can be gone round,
-    /// permissions that nothing uses. By function, file and line as well.
+    /// permissions that nothing uses, collections of which no file says who may read them. By function, file and line as well.
     pub hints: Vec<Diagnosis>,
     /// Where calls may hide that a search of the text does not see.
     pub unseen: Vec<UnseenPlace>,
@@ -224,7 +228,7 @@ pub fn examine(project: &Project) -> DoctorReport {
     let mut of_permissions = Vec::new();
     for finding in &project.findings {
         // What stands in a function's config.json is told below, with its line.
-        if finding.function.is_none() || !finding.file.ends_with(permissions::FILE) {
+        if finding.function.is_none() || !finding.file.ends_with(project::permissions::FILE) {
             diagnoses.push(Diagnosis {
                 function: finding.function.clone(),
                 ..Diagnosis::new(&finding.file, None, finding.what.clone(), finding.mend.clone())
@@ -261,6 +265,7 @@ pub fn examine(project: &Project) -> DoctorReport {
     let mut hints = queries::examine(project, &uses);
     hints.extend(storage::examine(project, &of_storage));
     hints.extend(markup::examine(project));
+    hints.extend(permissions::examine(project));
     hints.extend(http_access::examine(project));
     hints.extend(of_variables);
     hints.extend(of_permissions);

@@ -408,7 +408,10 @@ impl Script {
     fn beside(markup: &Path) -> Self {
         let found = ["js", "ts"].into_iter().find_map(|ending| {
             let path = markup.with_extension(ending);
-            Some((path.file_name()?.to_string_lossy().into_owned(), pages::read(&path)?))
+            Some((
+                path.file_name()?.to_string_lossy().into_owned(),
+                pages::read(&path)?,
+            ))
         });
         let Some((name, text)) = found else {
             return Self {

@@ -37,6 +37,8 @@ pub(crate) struct DatabaseUse {
     /// Texts that may be names of collections, wherever they stand but where one is used by its name.
     texts: BTreeSet<String>,
     pub(crate) queries: Vec<Query>,
+    /// Where documents are read, and nothing says that they are one's own, or one by its id.
+    pub(crate) shared_reads: Vec<Mention>,
 }
 
 impl DatabaseUse {
@@ -90,8 +92,7 @@ impl DatabaseUse {
                 }
                 continue;
             }
-            let in_loop = || is_in_loop(tokens, at);
-            self.queries.extend(query(file, &name, tokens, behind, &in_loop));
+            self.chain(file, &name, tokens, at, behind);
         }
         for (at, token) in tokens.iter().enumerate() {
             let TokenKind::Word(word) = token.kind else {
@@ -106,10 +107,42 @@ impl DatabaseUse {
             if is_sign(tokens, behind, '(') && is_sign(tokens, behind + 1, ')') {
                 behind += 2;
             }
-            let in_loop = || is_in_loop(tokens, at);
-            self.queries.extend(query(file, name, tokens, behind, &in_loop));
+            self.chain(file, name, tokens, at, behind);
         }
     }
+
+    /// Takes in the methods that follow a collection, which stands at `at`.
+    fn chain(&mut self, file: &Path, collection: &str, tokens: Tokens<'_, '_>, at: usize, behind: usize) {
+        let in_loop = || is_in_loop(tokens, at);
+        self.queries
+            .extend(query(file, collection, tokens, behind, &in_loop));
+        if reads_others(tokens, behind) {
+            self.shared_reads.push(Mention {
+                name: collection.to_owned(),
+                file: file.to_owned(),
+                line: tokens[at].line,
+            });
+        }
+    }
+}
+
+/// Whether the methods that follow at `at` read documents, of which nothing says that they are one's own, or one by its id.
+fn reads_others(tokens: Tokens<'_, '_>, mut at: usize) -> bool {
+    let says_whose = |token: &Token<'_>| match token.kind {
+        TokenKind::Word(text) | TokenKind::Text(text) => text.to_ascii_lowercase().contains("openid"),
+        _ => false,
+    };
+    let mut reads = false;
+    while let Some(call) = method(tokens, at) {
+        match call.name {
+            "doc" | "add" | "update" | "remove" => return false,
+            "get" | "count" | "watch" | "aggregate" => reads = true,
+            _ if call.arguments.iter().any(says_whose) => return false,
+            _ => {}
+        }
+        at = end_of(tokens, at);
+    }
+    reads
 }
 
 /// `const TODOS = 'todos'` and `const NAMES = { todos: 'todos' }`, by the name that leads to the text. A name that is given a

@@ -790,3 +790,28 @@ fn what_is_proposed_for_a_collection_is_taken_and_enough() {
     assert!(found.contains(head), "{found}");
     assert_eq!(hints(source, &format!("{refuse}{head}\n")), Vec::<String>::new());
 }
+
+#[test]
+fn collections_that_pages_read_as_everybody_s_are_told_until_a_file_says_who_may() {
+    let page = "const db = wx.cloud.database(); const NAME = 'posts'; const of = db.collection('news')\n\
+        db.collection(NAME).where({ open: true }).orderBy('at', 'desc').get()\n\
+        of.aggregate().match({ a: 1 }).end(); db.collection('watched').where(this.query).watch({})\n\
+        db.collection('mine').where({ _openid: this.data.openid }).get(); db.collection('one').doc(id).get()\n\
+        db.collection('added').add({ data: {} }); db.collection('said').count()\n";
+    let settings = "[database.collections.said]\npermission = \"PRIVATE\"\n";
+    let found = |settings: &str| {
+        let dir = function(&[
+            ("pages/index.js", page),
+            ("miniprogram_npm/x/index.js", "db.collection('installed').get()"),
+            ("cloudfunctions/a/index.js", "db.collection('function_s').get()"),
+            ("yunqiao.toml", settings),
+        ]);
+        let found = unwritten_permissions(&Project::open(dir.path()).unwrap());
+        let found = found.into_iter().map(|found| (found.collection, found.line));
+        found.collect::<Vec<_>>()
+    };
+    let all = [("news", 3), ("posts", 2), ("watched", 3)];
+    assert_eq!(found(settings), all.map(|(name, line)| (name.to_owned(), line)));
+    let open = "[database]\ndefault_permission = \"READONLY\"\n";
+    assert!(found(open).is_empty());
+}

@@ -261,6 +261,12 @@ impl Gateway {
         &self.0.database
     }
 
+    /// Collections with documents of which a client found nothing, because nobody has said who may read them.
+    #[must_use]
+    pub fn kept_back(&self) -> Vec<String> {
+        self.0.cloud.kept_back()
+    }
+
     /// Where functions' files are kept.
     #[must_use]
     pub fn storage(&self) -> &cloud::StorageAccess {

@@ -8,7 +8,7 @@ mod shell;
 
 use std::fmt;
 
-pub use shell::shell_word;
+pub use shell::{shell_word, shell_words};
 
 /// A sentence or a part of one, in both languages. As a [`Display`](fmt::Display) it is English, for logs and for programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,6 +12,17 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
+/// Words at the end of a command, which are no options whatever they begin with.
+#[must_use]
+pub fn shell_words<T: AsRef<str>>(texts: &[T]) -> String {
+    let words: Vec<_> = texts.iter().map(|text| shell_word(text.as_ref())).collect();
+    let guard = match texts.iter().any(|text| text.as_ref().starts_with('-')) {
+        true => "-- ",
+        false => "",
+    };
+    format!("{guard}{}", words.join(" "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +42,11 @@ mod tests {
         ] {
             assert_eq!(shell_word(text), word);
         }
+    }
+
+    #[test]
+    fn words_that_look_like_options_stand_behind_two_hyphens() {
+        assert_eq!(shell_words(&["posts", "a b"]), "posts 'a b'");
+        assert_eq!(shell_words(&["posts", "-v"]), "-- posts -v");
     }
 }

@@ -1,18 +1,21 @@
 //! The same for a client by itself: the actions that a Mini Program's `wx.cloud.database()` has, within the permission of each
 //! collection and the limits of clients.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+};
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use calls::{Calls, Note};
-use database::{ClientDatabase, ClientError, Database, DatabaseError, Find, Looked, toml_key};
+use database::{ClientDatabase, ClientError, Database, DatabaseError, Find, Looked, Permissions};
 use ejson::shell::to_line;
 use rules::{Level, Permission};
 use tcb::{
     Envelope, SdkReply,
     database::{Change, DatabaseAction, DatabaseAnswer, DatabaseOperation, DatabaseRefusal, DatabaseRequest},
 };
-use wording::wording;
+use wording::{shell_words, wording};
 
 use super::{Documents, Inner, account, asked_find, now, title};
 use crate::{AskingClient, CloudRequest};
@@ -212,13 +215,11 @@ impl Inner {
         request_id: &str,
         openid: Option<String>,
     ) {
-        let permissions = self.access.permissions.load();
-        let is_said = permissions.collections.contains_key(collection);
-        if is_said || permissions.default != Permission::Level(Level::Private) {
+        if !keeps_back_unsaid(&self.access.permissions.load(), collection) {
             return;
         }
-        let hint = format!("{collection} is kept back");
-        if self.has_told(&hint) {
+        let has_told = self.known_kept_back().contains(collection);
+        if has_told {
             return;
         }
         if self.looked_into.fetch_add(1, Ordering::Relaxed) >= LOOKS {
@@ -235,22 +236,43 @@ impl Inner {
             };
             let found = inner.access.database.find(&collection, find, None).await;
             let has_documents = found.is_ok_and(|found| !found.documents.is_empty());
-            if has_documents && inner.tells_first(hint) {
-                let key = toml_key(&collection);
+            if has_documents && inner.known_kept_back().insert(collection.clone()) {
+                // This one alone: whoever asks for many is not to have them opened together.
+                let name = shell_words(&[&collection]);
                 calls.journal().note(&Note {
                     request_id: &request_id,
                     openid: openid.as_deref(),
                     text: &wording!(
                         "a client found nothing of its own in {collection:?}, which has documents: where nothing is said, clients read \
-                         their own alone. If all may read them, write it down as it stands in WeChat's console: \
-                         [database.collections.{key}] permission = \"READONLY\"",
-                        "小程序端在 {collection:?} 中没有查到自己的记录，而集合里有记录：未配置权限时，小程序端只能读自己的记录。如果应当所有人可读，\
-                         请按云开发控制台里的设置写明：[database.collections.{key}] permission = \"READONLY\""
+                         their own alone. If WeChat's console lets everybody read (所有用户可读), type in the project's folder: \
+                         yunqiao db permission --set READONLY {name}",
+                        "小程序端在 {collection:?} 中没有查到自己的记录，而集合里有记录：未写明权限时，小程序端只能读自己的记录。如果云开发控制台里是\
+                         “所有用户可读，仅创建者可写”，请在项目目录执行：yunqiao db permission --set READONLY {name}"
                     ),
                 });
             }
         });
     }
+}
+
+impl Inner {
+    fn known_kept_back(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.kept_back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Collections that were told to be kept back, without those of which somebody has said since who may read them.
+    pub(super) fn kept_back(&self) -> Vec<String> {
+        let permissions = self.access.permissions.load();
+        let known = self.known_kept_back();
+        let still = known.iter().filter(|name| keeps_back_unsaid(&permissions, name));
+        still.cloned().collect()
+    }
+}
+
+/// Whether clients read their own documents alone because nobody has said anything of the collection.
+fn keeps_back_unsaid(permissions: &Permissions, collection: &str) -> bool {
+    !permissions.collections.contains_key(collection)
+        && permissions.default == Permission::Level(Level::Private)
 }
 
 fn changed(updated: database::Updated) -> (DatabaseAnswer, Option<Looked>) {

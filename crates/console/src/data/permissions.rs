@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use rules::{Caller, Level, Operation, Permission, Rules};
+use wording::{shell_word, shell_words};
 
 use super::{failed, fault, now, paging::read_filter, shown};
 use crate::{
@@ -52,6 +53,7 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
         p { a href="/data" { "← " (lang.t("All collections", "全部集合")) } }
         h2 { (lang.t("What clients may do", "客户端权限")) }
         p .dim { (lang.t("Functions and the operator may do everything.", "云函数和管理端不受限制。")) }
+        (kept_back(inner, lang))
         table .collections #permissions {
             thead { tr {
                 th scope="col" { (lang.t("Collection", "集合")) }
@@ -79,6 +81,29 @@ pub(super) async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Resp
         (tester(viewer, &names, &users, query.get("name")))
     };
     layout::page(viewer, Page::Data, content)
+}
+
+/// Collections of which clients found nothing though there are documents, each with the command by which all may read it. It is for a
+/// person to type, one by one, since any client can ask for any collection: nothing is opened from here.
+fn kept_back(inner: &Inner, lang: Lang) -> Markup {
+    let names = inner.gateway.kept_back();
+    if names.is_empty() {
+        return html! {};
+    }
+    let root = inner
+        .shown()
+        .and_then(|shown| std::path::absolute(&shown.project.root).ok());
+    let dir = root.map(|root| format!("--dir {} ", shell_word(&root.display().to_string())));
+    let dir = dir.unwrap_or_default();
+    html! {
+        div .card #kept-back {
+            p { (lang.t("Clients found nothing in these, though they have documents, because no file says who may read them. Where WeChat's console lets everybody read (所有用户可读), type:", "小程序端在这些集合里没有查到记录，而集合里有记录，因为没有文件写明权限。如果云开发控制台里是“所有用户可读，仅创建者可写”，请执行：")) }
+            @for name in names.iter().take(MOST) {
+                @let command = format!("yunqiao db permission --set READONLY {dir}{}", shell_words(&[name]));
+                p { code { (shell::visible(&command)) } " " (layout::copy(lang, &command)) }
+            }
+        }
+    }
 }
 
 /// A level by its name and what it means, or the rules.
