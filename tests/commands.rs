@@ -155,6 +155,15 @@ fn decrypt_push_says_what_is_wrong_with_the_official_number() {
         let (code, out, _) = piped(&[&["--json"], &args[..], &[data]].concat(), "");
         assert_eq!(code, Some(1));
         assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["errCode"], number);
+        // In Chinese, also for a program that asks for it.
+        let (_, _, err) = piped(&[&["--lang", "zh"], &args[..], &[data]].concat(), "");
+        let (_, out, _) = piped(&[&["--lang", "zh", "--json"], &args[..], &[data]].concat(), "");
+        for told in [err, out] {
+            let is_chinese = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
+            let said = told.replace("错误", "");
+            assert!(said.chars().filter(|c| is_chinese(*c)).count() > 3, "{told}");
+            assert!(said.contains(&number.to_string()), "{told}");
+        }
     }
     // What is missing is named.
     let (code, _, err) = piped(&[&PUSH[..10], &[ENCRYPT]].concat(), "");
@@ -371,6 +380,9 @@ fn what_is_wrong_is_told_in_chinese_where_that_is_spoken() {
         "{\"nickName\":\"Band\"}\n",
     ];
     all_chinese(&say(&verify), &["不符：它是去掉末尾换行后的 rawData 的签名"]);
+    let (_, told, _) = piped(&[&["--lang", "zh", "--json"], &verify[..]].concat(), "");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert!(told["why"].as_str().unwrap().contains("去掉末尾换行"), "{told}");
 
     project.write(
         "yunqiao.toml",

@@ -12,7 +12,7 @@ use push::{EncodingAesKey, Format, Packet, PushToken};
 
 use crate::{
     args,
-    lang::{say, t},
+    lang::{self, say, t},
     print::{self, Coded},
 };
 
@@ -46,22 +46,22 @@ pub(crate) fn decrypt(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCo
 /// Prints the message as it was encrypted; with `--json` also the packet that a function would receive, if it is one. Its age
 /// does not count: offline there is no telling how old it may be.
 fn decrypt_push(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {
-    let token = PushToken::parse(files::one_value(given(args.token.as_deref(), "--token")?))?;
+    let token = PushToken::parse(files::one_value(given(args.token.as_deref(), "--token")?))
+        .map_err(|error| error.wording())?;
     let keys = args
         .aes_key
         .iter()
         .map(|text| EncodingAesKey::parse(files::one_value(text)));
     let keys: Vec<_> = keys
         .collect::<Result<_, _>>()
-        .map_err(|error| Coded::new(error.code(), error.to_string()))?;
+        .map_err(|error| Coded::new(error.code(), lang::of(&error.wording()).to_owned()))?;
     let appid = given(args.appid.as_deref(), "--appid")?;
     let data = value(&args.data)?;
     let encrypt = match written_in(&data) {
         Some(format) => push::encrypt_of(format, data.as_bytes()).map_err(|error| {
-            Coded::new(
-                error.code(),
-                say!("the body of the push: {error}", "推送的内容：{error}"),
-            )
+            let why = t(error.to_string(), zh::format(&error));
+            let text = say!("the body of the push: {why}", "推送的内容：{why}");
+            Coded::new(error.code(), text)
         })?,
         None => data,
     };
@@ -72,10 +72,14 @@ fn decrypt_push(args: &args::Decrypt, json: bool) -> anyhow::Result<ExitCode> {
     ];
     if !token.verify_message(timestamp, nonce, &encrypt, signature) {
         let refusal = push::PushRefusal::BadMessageSignature;
-        return Err(Coded::new(refusal.code(), refusal.to_string()).into());
+        return Err(Coded::new(
+            refusal.code(),
+            t(refusal.to_string(), zh::BAD_MESSAGE_SIGNATURE.to_owned()),
+        )
+        .into());
     }
     let message = push::envelope::open(&keys, &encrypt, appid)
-        .map_err(|error| Coded::new(error.code(), error.to_string()))?;
+        .map_err(|error| Coded::new(error.code(), t(error.to_string(), zh::envelope(&error))))?;
     let text = String::from_utf8(message).map_err(|_| {
         let text = say!(
             "the decrypted message is not UTF-8 text",
@@ -150,10 +154,10 @@ pub(crate) fn verify(args: &args::Verify, json: bool) -> anyhow::Result<ExitCode
     } else {
         key.explain(&raw_data, &args.signature)
     };
+    let why = why.map(|why| t(why.to_string(), zh::raw_data(why)));
     if json {
-        print::json(&serde_json::json!({ "valid": right, "why": why.map(|why| why.to_string()) }));
+        print::json(&serde_json::json!({ "valid": right, "why": why }));
     } else if let Some(why) = why {
-        let why = t(why.to_string(), zh::raw_data(why));
         let told = say!(
             "the signature is not that of this rawData with this session_key: {why}",
             "签名与这个 rawData 和 session_key 不符：{why}"

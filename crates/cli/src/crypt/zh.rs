@@ -1,6 +1,7 @@
-//! In Chinese, why data did not open and a signature is wrong. `opendata` says it for logs, in English.
+//! In Chinese, why data or a push did not open and a signature is wrong. `opendata` and `push` say it for logs, in English.
 
 use opendata::{Damage, DecryptError, RawDataDamage, SessionKeyError};
+use push::{FormatError, MAX_BODY, PushEnvelopeError};
 
 const ROTATED: &str = "几乎总是因为之后的登录更换了 session_key：请先 wx.login，再调用取得数据的接口，不要反过来，也不要同时进行";
 
@@ -48,6 +49,47 @@ pub(super) fn of(error: &DecryptError) -> String {
             ahead.as_secs(),
             future.as_secs()
         ),
+        other => other.to_string(),
+    }
+}
+
+pub(super) const BAD_MESSAGE_SIGNATURE: &str = "msg_signature 与这个 Token、timestamp、nonce 和 Encrypt 不符：请使用控制台里的同一个 Token；也可能不是微信发来的";
+
+pub(super) fn format(error: &FormatError) -> String {
+    match error {
+        FormatError::TooLarge(bytes) => format!("有 {bytes} 字节，最多读取 {MAX_BODY} 字节"),
+        FormatError::Other { found, configured } => format!(
+            "内容是 {}，而设置的是 {}：请与控制台设为同一种格式",
+            found.as_str(),
+            configured.as_str()
+        ),
+        FormatError::Json(error) => format!("不是 JSON 对象：{error}"),
+        FormatError::Xml(error) => format!("不是微信所写的 XML：{error}"),
+        FormatError::Twice(field) => format!("字段 {field} 出现了两次"),
+        FormatError::NotText(field) => format!("字段 {field} 不是文字"),
+        FormatError::NoEncrypt => "没有字段 Encrypt".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn envelope(error: &PushEnvelopeError) -> String {
+    match error {
+        PushEnvelopeError::NotBase64 => {
+            "Encrypt 不是 base64：请原样、完整地取自请求体，其中的 `+` 不能变成空格".to_owned()
+        }
+        PushEnvelopeError::CiphertextLength(bytes) => {
+            format!("Encrypt 的密文是 {bytes} 字节，而应为 16 的倍数，且不为空：少了一部分")
+        }
+        PushEnvelopeError::BadPadding => {
+            "这个 EncodingAESKey 解不开 Encrypt（填充不对）：控制台里的密钥换过了；请给出新的，换完之前把旧的也一起给出".to_owned()
+        }
+        PushEnvelopeError::Length { length, held } => format!(
+            "Encrypt 能解开，但其中的长度不对：消息应有 {length} 字节，而只有 {held} 字节；多半是另一个 EncodingAESKey"
+        ),
+        PushEnvelopeError::OtherAppid { found, expected } => format!(
+            "消息是给 appid {found:?} 加密的，而这里是 {expected:?}：另一个小程序的推送配置指向了这里（第三方平台的推送带的是平台的 appid）"
+        ),
+        PushEnvelopeError::NoKey => "没有可以解开 Encrypt 的 EncodingAESKey：请加上控制台里的".to_owned(),
         other => other.to_string(),
     }
 }
