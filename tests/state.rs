@@ -118,6 +118,18 @@ async fn what_dev_was_given_outlives_even_a_kill_and_fresh_begins_without() {
     let fresh = Dev::of(Server::start(fresh.arg("--fresh")), project.path());
     assert_eq!(names(&fresh.get_sim("users").await), ["alice", "bob"]);
     fresh.sim("users", json!({ "name": "dave" })).await;
+    // Whoever brings something in is told that it goes with this one.
+    project.write("todos.json", "{\"_id\":\"a\"}");
+    let mut import = yunqiao();
+    import
+        .args(["db", "import", "todos"])
+        .arg(project.path().join("todos.json"));
+    let told = done(import.arg("--dir").arg(project.path()));
+    assert!(told.contains("what is brought in goes with it"), "{told}");
+    let mut put = yunqiao();
+    put.args(["files", "put"]).arg(project.path().join("todos.json"));
+    let told = done(put.arg("--dir").arg(project.path()));
+    assert!(told.contains("what is brought in goes with it"), "{told}");
     drop(fresh);
     let of_wechat = |files: &[(PathBuf, Vec<u8>)]| {
         let mut files = files.to_vec();

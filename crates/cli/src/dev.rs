@@ -21,7 +21,7 @@ use crate::{
     operator::Operator,
     paths, print,
     reloads::{ReloadCause, Reloads},
-    run_file::{self, RunFile},
+    run_file::{self, RunFile, Running},
     stack::{Local, Place, Visibility, WebPort},
     state, undeclared,
     watch::{ChangedPart, Changes},
@@ -83,7 +83,11 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
         keeping,
     )
     .await?;
-    let run_file = RunFile::write(&project.root, &local.running())?;
+    let running = Running {
+        is_fresh: args.fresh,
+        ..local.running()
+    };
+    let run_file = RunFile::write(&project.root, &running)?;
     let mut changes = Changes::watch(&project, &local.runtime)?;
 
     facts::functions(&local.functions, &project.root);

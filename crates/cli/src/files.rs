@@ -27,7 +27,7 @@ use crate::{
     escape,
     lang::{self, say, t},
     operator::{self, Way},
-    paths, patience, print, stack, storage, terminal,
+    paths, patience, print, run_file, stack, storage, terminal,
     unfinished::UnfinishedFile,
 };
 
@@ -84,7 +84,11 @@ impl Reach {
     /// Goes to the files, and makes a place for them where there is none yet.
     async fn open(place: &args::Place) -> anyhow::Result<Self> {
         let (project, keeping) = operator::data_of(place)?;
-        Self::of(&project, keeping).await
+        let reach = Self::of(&project, keeping).await?;
+        if keeping == Keeping::InProject {
+            run_file::warn_if_fresh(&project.root);
+        }
+        Ok(reach)
     }
 
     async fn of(project: &Project, keeping: Keeping) -> anyhow::Result<Self> {

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     folder::{self, Folder},
-    lang::say,
+    lang::{say, t},
     patience::Patience,
+    print,
 };
 
 const NAME: &str = "run.json";
@@ -44,6 +45,9 @@ pub(crate) struct Running {
     pub(crate) pass: String,
     /// The process.
     pub(crate) pid: u32,
+    /// Whether it keeps nothing: `dev --fresh`.
+    #[serde(default)]
+    pub(crate) is_fresh: bool,
 }
 
 /// The file as long as `dev` runs; removed with this value.
@@ -143,7 +147,23 @@ pub(crate) fn running(root: &Path) -> Option<Running> {
     serde_json::from_slice(&text).ok()
 }
 
-/// The same, unless it is about to end: a `dev` that is started anew at once is to go on with what the former one kept.
+/// Tells whoever brings something in that it goes with the `dev` that runs in `root`, where that keeps nothing.
+pub(crate) fn warn_if_fresh(root: &Path) {
+    if running(root).is_some_and(|running| running.is_fresh) {
+        print::warning(
+            t(
+                "the `yunqiao dev --fresh` that runs keeps nothing: what is brought in goes with it",
+                "正在运行的 `yunqiao dev --fresh` 不保存数据：导入的内容会随它一起消失",
+            ),
+            t(
+                "to keep it, end that one and do this again",
+                "要保留，请先结束它，再执行一次",
+            ),
+        );
+    }
+}
+
+/// The same as [`running`], unless it is about to end: a `dev` that is started anew at once is to go on with what the former one kept.
 pub(crate) async fn runs_on(root: &Path) -> Option<Running> {
     let patience = Patience::of_server();
     loop {
@@ -171,6 +191,7 @@ mod tests {
             database: None,
             pass: text(),
             pid,
+            is_fresh: false,
         }
     }
 

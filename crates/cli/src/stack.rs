@@ -503,6 +503,7 @@ impl Local {
             database: self.database.as_ref().map(DatabaseFront::url),
             pass: self.pass.expose_secret().to_owned(),
             pid: std::process::id(),
+            is_fresh: false,
         }
     }
 

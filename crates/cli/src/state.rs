@@ -31,7 +31,7 @@ use crate::{
     data::Keeping,
     interrupt::interrupted,
     lang::{self, say, t},
-    paths, print,
+    paths, print, run_file,
     stack::Local,
 };
 
@@ -224,6 +224,7 @@ async fn bring_in(
         ));
     }
     let place = StatePlace::to_write(project).await?;
+    run_file::warn_if_fresh(&project.root);
     let wechat = place::prepared(project, state)?;
     let there = place.what_is_there(project).await?;
     if !replace && !there.is_nothing() {

@@ -18,6 +18,7 @@ use crate::{
     data::{self, Keeping, UnmadeIndex},
     lang::{self, say},
     operator::{self, Operator, Way},
+    run_file,
 };
 
 /// Documents as they are, between the two.
@@ -58,6 +59,9 @@ impl Reach {
     pub(crate) async fn open(place: &args::Place) -> anyhow::Result<(Self, UnmadeIndexes)> {
         let (project, keeping) = operator::data_of(place)?;
         let (reach, indexes) = Self::go(&project, keeping, true).await?;
+        if let Self::There(_) = reach {
+            run_file::warn_if_fresh(&project.root);
+        }
         Ok((reach, UnmadeIndexes { project, indexes }))
     }
 
