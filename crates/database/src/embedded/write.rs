@@ -20,7 +20,7 @@ use redb::ReadableDatabase as _;
 
 pub(crate) use self::ahead::RoundSize;
 use self::{
-    ahead::{compute, judge_growth},
+    ahead::{are_more_than, compute, judge_growth},
     matching::Matched,
     noted::Noted,
     plan::WritePlan,
@@ -48,7 +48,7 @@ pub(crate) enum Work {
     DropCollection(String),
     /// Makes an index, or begins to.
     CreateIndex(String, IndexSpec),
-    /// Begins what finds whose documents are, before the index of that name is dropped by which they were found.
+    /// Begins an index by owner in the place of the one of that name, by which owners were found and which is about to be dropped.
     ReplaceOwnerIndex(String, String),
     /// Goes on with an index that was begun, from the document of that key.
     BuildIndex(String, u32, Option<Vec<u8>>),
@@ -302,7 +302,7 @@ pub(crate) fn look(
             }
             computed.is_full
         }
-        DocumentWrite::Remove { .. } => found.len() > shared.round.documents,
+        DocumentWrite::Remove { .. } => are_more_than(shared.round, &documents, &found)?,
         DocumentWrite::Insert { .. } | DocumentWrite::Take { .. } => false,
     };
     Ok(Some(Seen {

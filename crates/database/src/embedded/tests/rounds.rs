@@ -350,6 +350,30 @@ async fn very_many_documents_are_added_while_others_write() {
     assert_eq!(by_id(&database).await.len(), 7);
 }
 
+#[tokio::test]
+async fn few_large_documents_are_removed_while_others_write() {
+    let database = by_rounds_of(1000);
+    database.create_collection("c").await.unwrap();
+    let large = |id: i32| doc! { "_id": id, "n": 1, "text": "x".repeat(RoundSize::DEFAULT.bytes) };
+    database
+        .insert("c", (0..3).map(large).collect(), None)
+        .await
+        .unwrap();
+    let transaction = database.begin().await.unwrap();
+    let lock = change(doc! { "_id": 1 }, doc! { "$set": { "n": 2 } });
+    database.update("c", lock, Some(transaction)).await.unwrap();
+    let removing = {
+        let database = database.clone();
+        tokio::spawn(async move { database.remove("c", doc! { "n": 1 }, true, None).await })
+    };
+    one_waits(&database).await;
+    Step::Put(9, 5).take(&database).await;
+    assert_eq!(by_id(&database).await, BTreeMap::from([(1, 1), (2, 1), (9, 5)]));
+    database.commit(transaction).await.unwrap();
+    assert_eq!(removing.await.unwrap().unwrap().count, 2);
+    assert_eq!(by_id(&database).await, BTreeMap::from([(1, 2), (9, 5)]));
+}
+
 /// One that matched is gone when its turn comes, and then none matches.
 #[tokio::test]
 async fn a_large_write_adds_a_document_where_in_the_end_none_matched() {

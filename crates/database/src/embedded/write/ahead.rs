@@ -110,6 +110,27 @@ pub(super) fn compute(
     Ok(computed)
 }
 
+/// Whether these documents are more than go into one round.
+pub(super) fn are_more_than(
+    round: RoundSize,
+    documents: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    matched: &[Matched],
+) -> Result<bool> {
+    if matched.len() > round.documents {
+        return Ok(true);
+    }
+    let mut bytes = 0;
+    for (at, matched) in matched.iter().enumerate() {
+        if at > 0 && bytes >= round.bytes {
+            return Ok(true);
+        }
+        let stored = documents.get(matched.key.as_slice());
+        let stored = stored.map_err(DatabaseError::unavailable)?;
+        bytes += stored.map_or(0, |stored| stored.value().len());
+    }
+    Ok(false)
+}
+
 /// Refuses what would take any of these documents beyond what it may have.
 pub(super) fn judge_growth(
     plan: &WritePlan<'_>,
