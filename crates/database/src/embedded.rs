@@ -134,7 +134,7 @@ pub(crate) struct Shared {
     draws: AtomicU64,
     pub(crate) round: RoundSize,
     pub(crate) builds: Builds,
-    /// How many writes wait for a lock, for whoever tries what happens then.
+    /// How many writes wait for a lock: tests wait for it.
     pub(crate) parked: AtomicUsize,
 }
 
@@ -336,7 +336,7 @@ impl Embedded {
     ) -> Result<WriteDone> {
         let write = Arc::new(write);
         if transaction.is_none() && write.looks_first() {
-            // Whose rounds are bounded has nothing looked for by the writer, and looks until they give up.
+            // The writer never searches for an asker whose work is bounded: such a write looks again until its caller gives up.
             let is_bounded = self.asker.as_ref().is_some_and(|asker| asker.rounds.is_some());
             for looks in 1.. {
                 let (name, asked) = (collection.to_owned(), Arc::clone(&write));
@@ -429,7 +429,7 @@ impl Embedded {
                 Ok(WriteDone::Was(true)) => {}
                 Ok(_) => return,
                 Err(error) => {
-                    tracing::warn!(%error, collection, "entries are left of an index until the next start");
+                    tracing::warn!(%error, collection, "entries are left of an index until the next one of the collection is made, or the next start");
                     return;
                 }
             }
@@ -478,8 +478,8 @@ impl Embedded {
         tokio::spawn(work).await.map_err(DatabaseError::unavailable)?
     }
 
-    /// Makes a large write a round at a time, so that others' writes come in between. It goes on where nobody waits for it any more:
-    /// what has begun to change is changed to its end.
+    /// Makes a large write a round at a time, so that others' writes come in between. It goes on where nobody waits for it any more, to its
+    /// end or to what refuses it; the rounds before that stay.
     async fn in_rounds(
         &self,
         collection: &str,

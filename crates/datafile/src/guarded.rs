@@ -180,7 +180,7 @@ impl DataFile {
     }
 
     /// Whether the file was closed before it was opened, or is new. One that was not may lack what was written last, where something has
-    /// happened to its journal: of one that was cut off nothing tells it from one that had no more.
+    /// happened to its journal: one that was cut off looks like one that had no more.
     #[must_use]
     pub const fn was_closed(&self) -> bool {
         self.was_closed

@@ -49,7 +49,7 @@ const CROSSED: i32 = 1;
 
 impl Index {
     /// # Errors
-    /// Where a path is none.
+    /// Where a path is not valid.
     pub(crate) fn new(id: u32, spec: IndexSpec, multikey: bool) -> Result<Self> {
         let fields: Vec<(&str, FieldKind)> = spec
             .fields

@@ -130,7 +130,7 @@ fn replay_in<K: Key, V: Value>(
     Ok(())
 }
 
-/// What the journal has of a key or a value. redb would panic at numbers of another length, and at texts that are none.
+/// What the journal has of a key or a value. redb would panic at numbers of another length, and at texts that are not UTF-8.
 fn readable<T: Value>(bytes: &[u8]) -> std::result::Result<T::SelfType<'_>, RedoError> {
     let has_length = T::fixed_width().is_none_or(|width| width == bytes.len());
     let is_text = T::type_name() == <&str>::type_name();
