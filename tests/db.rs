@@ -385,6 +385,28 @@ fn what_is_wrong_with_a_file_is_said_in_chinese() {
     );
 }
 
+/// What was written last is in the journal: there is not nothing.
+#[test]
+fn a_journal_that_lost_its_file_is_told_by_whoever_looks() {
+    let project = Scratch::new(&[("one", "exports.main = () => 1")]);
+    let dir = project.path();
+    let kept = dir.join(".yunqiao");
+    fs::create_dir(&kept).unwrap();
+    fs::write(kept.join("database.redb-journal"), "what was written last").unwrap();
+    for args in [&["ls"][..], &["export", "todos"], &["import", "todos", "-"]] {
+        let (good, out, err) = done(db(dir, args));
+        assert!(
+            !good && err.contains("database.redb-journal"),
+            "{args:?}: {out}{err}"
+        );
+        assert!(!kept.join("database.redb").exists(), "{args:?}");
+    }
+    let mut doctor = yunqiao();
+    doctor.arg("doctor").arg(dir);
+    let (_, out, err) = done(doctor);
+    assert!(err.contains("database.redb-journal"), "{out}{err}");
+}
+
 #[test]
 fn the_database_of_serve_is_reached_by_its_configuration() {
     let project = Scratch::new(&[("one", "exports.main = () => 1")]);

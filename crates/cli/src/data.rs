@@ -255,15 +255,20 @@ pub(crate) async fn furnish(
 /// The file is none that the engine can open.
 pub(crate) async fn look_for_unmade(project: &Project, keeping: Keeping) -> anyhow::Result<Vec<UnmadeIndex>> {
     let settings = &project.settings.database;
-    let named = settings.collections.iter();
-    let mut wanted = named.flat_map(|(name, listed)| listed.indexes.iter().map(move |index| (name, index)));
-    let Some(first) = wanted
-        .next()
-        .filter(|_| settings.url.is_none() && is_there(project, keeping))
-    else {
+    if settings.url.is_some() || !is_there(project, keeping) {
+        return Ok(Vec::new());
+    }
+    let Some(path) = path(project, keeping)? else {
         return Ok(Vec::new());
     };
-    let Some(path) = path(project, keeping)? else {
+    if !path.exists() {
+        // Its journal is: the engine says what that means.
+        Embedded::open(&path, Options::default())?;
+        return Ok(Vec::new());
+    }
+    let named = settings.collections.iter();
+    let mut wanted = named.flat_map(|(name, listed)| listed.indexes.iter().map(move |index| (name, index)));
+    let Some(first) = wanted.next() else {
         return Ok(Vec::new());
     };
     let Some(copy) = copied(&path)? else {
@@ -473,7 +478,7 @@ pub(crate) async fn alone(
     Ok((database, unmade))
 }
 
-/// Whether [`alone`] would find one.
+/// Whether [`alone`] would find one, or refuse what is left of one.
 pub(crate) fn is_there(project: &Project, keeping: Keeping) -> bool {
     if project.settings.database.url.is_some() {
         return true;
@@ -483,7 +488,7 @@ pub(crate) fn is_there(project: &Project, keeping: Keeping) -> bool {
     if keeping == Keeping::InProject && project.settings.database.path.is_none() && !usual.is_dir() {
         return false;
     }
-    path(project, keeping).is_ok_and(|path| path.is_none_or(|path| path.exists()))
+    path(project, keeping).is_ok_and(|path| path.is_none_or(|path| Embedded::is_at(&path)))
 }
 
 /// Where the database's file lies; `None` in memory, or on a server.

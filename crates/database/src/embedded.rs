@@ -255,6 +255,12 @@ impl Embedded {
         )
     }
 
+    /// Whether [`open`](Self::open) would find a file there, or refuse for what is left of one: a journal that lost its file.
+    #[must_use]
+    pub fn is_at(path: impl AsRef<Path>) -> bool {
+        datafile::is_at(path.as_ref())
+    }
+
     /// A database that ends with its last handle.
     ///
     /// # Errors

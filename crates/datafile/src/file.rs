@@ -493,6 +493,12 @@ fn is_damage(error: &io::Error) -> bool {
     )
 }
 
+/// Whether there is a file, or a journal that lost its file and may have what was written last.
+#[must_use]
+pub fn is_at(path: &Path) -> bool {
+    path.exists() || fs::metadata(journal_of(path)).is_ok_and(|journal| journal.len() > 0)
+}
+
 /// Where the journal of a file is.
 fn journal_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

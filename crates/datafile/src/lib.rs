@@ -14,6 +14,6 @@ mod tests;
 mod trial;
 
 pub use error::{Cause, Failure, FileError, WorkError};
-pub use file::{Backend, BringUp, FileSettings, Form, OpenBackend};
+pub use file::{Backend, BringUp, FileSettings, Form, OpenBackend, is_at};
 pub use guarded::{DataFile, Wrote};
 pub use redo::{Redo, RedoError, RedoStep, RedoSteps, Replay};
