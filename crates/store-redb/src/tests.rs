@@ -12,7 +12,11 @@ use std::{
 
 use datafile::testing::Faults;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use store::{PushState, hold_to_contract};
+use store::{
+    PushState,
+    contract::{arrival, key, machine},
+    hold_to_contract,
+};
 
 use super::*;
 
@@ -20,22 +24,6 @@ use super::*;
 const FORMAT_NAME: &str = "format";
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 const TERM: Duration = Duration::from_secs(30);
-
-fn key(number: u8) -> SessionKey {
-    SessionKey::from_bytes([number; 16])
-}
-
-fn machine(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
-}
-
-fn arrival<'a>(lane: &'a str, key: &'a str) -> Arrival<'a> {
-    Arrival {
-        lane,
-        key,
-        packet: key,
-    }
-}
 
 fn refusal(path: &Path) -> String {
     Redb::open(path).unwrap_err().report().to_string()

@@ -5,14 +5,15 @@ use std::{
         Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use clock::Timestamp;
 use opendata::SessionKey;
 use rustix::process::{Pid, Signal, kill_process};
 use store::{
-    Arrival, Ended, Intake, Keys as _, KnownPush, Mailbox as _, Owner, Sessions as _, Store as _, Ticks as _,
+    Ended, Intake, Keys as _, KnownPush, Mailbox as _, Owner, Sessions as _, Store as _, Ticks as _,
+    contract::{arrival, key, machine},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -37,22 +38,6 @@ fn server(options: &[&str]) -> (Server, TempDir, Settings) {
 
 fn open(settings: &Settings) -> Redis {
     Redis::new(settings).unwrap()
-}
-
-fn key(number: u8) -> SessionKey {
-    SessionKey::from_bytes([number; 16])
-}
-
-fn machine(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
-}
-
-fn arrival<'a>(lane: &'a str, key: &'a str) -> Arrival<'a> {
-    Arrival {
-        lane,
-        key,
-        packet: key,
-    }
 }
 
 async fn log_in(store: &Redis, user: &str, number: u8) -> Result<(), store::StoreError> {

@@ -72,7 +72,9 @@ macro_rules! hold_to_contract {
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 const TERM: Duration = Duration::from_secs(30);
 
-fn key(number: u8) -> SessionKey {
+/// The `session_key` of that number.
+#[must_use]
+pub fn key(number: u8) -> SessionKey {
     SessionKey::from_bytes([number; 16])
 }
 
@@ -97,7 +99,8 @@ fn after(seconds: u64) -> Timestamp {
 }
 
 /// Machine time, so many seconds after a start.
-fn machine(seconds: u64) -> SystemTime {
+#[must_use]
+pub fn machine(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds)
 }
 
@@ -301,7 +304,9 @@ pub async fn a_claim_of_a_wrong_clock_does_not_count(open: Open<'_>) {
     assert!(claim(machine(10), machine(10)).await);
 }
 
-fn arrival<'a>(lane: &'a str, key: &'a str) -> Arrival<'a> {
+/// A push of that key, which is its packet as well.
+#[must_use]
+pub const fn arrival<'a>(lane: &'a str, key: &'a str) -> Arrival<'a> {
     Arrival {
         lane,
         key,
