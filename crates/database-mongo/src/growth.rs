@@ -23,7 +23,7 @@ struct Judge {
 
 impl Judge {
     fn judge(&self, before: &Document) -> Result<()> {
-        let context = Context::new(DateTime::now(), rand::random()).at_most(Asker::CLIENT_ROUNDS);
+        let context = Context::new(DateTime::now(), rand::random()).at_most(Asker::CLIENT_STEPS);
         let element = self.filter.find_element(before, &Variables::none(), &context)?;
         let after = self.change.apply(before, element.unwrap_or_default(), &context)?;
         match after {

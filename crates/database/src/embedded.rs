@@ -144,15 +144,15 @@ pub(crate) struct Shared {
 pub(crate) struct Bounds {
     /// Whether whoever asked does not wait for it any more.
     gone: Arc<AtomicBool>,
-    /// How many rounds of loops it may take, where these are fewer than anybody's.
-    rounds: Option<u64>,
+    /// How many steps of loops it may take, where these are fewer than anybody's.
+    steps: Option<u64>,
 }
 
 impl Bounds {
     fn of(asker: Option<&Asker>) -> Self {
         Self {
             gone: Arc::default(),
-            rounds: asker.and_then(|asker| asker.rounds),
+            steps: asker.and_then(|asker| asker.steps),
         }
     }
 
@@ -196,8 +196,8 @@ impl Shared {
     /// The same for an operation that has a time already.
     pub(crate) fn context_at(&self, now: DateTime, bounds: &Bounds) -> Context {
         let context = Context::new(now, self.random()).until(Arc::clone(&bounds.gone));
-        match bounds.rounds {
-            Some(rounds) => context.at_most(rounds),
+        match bounds.steps {
+            Some(steps) => context.at_most(steps),
             None => context,
         }
     }
@@ -343,7 +343,7 @@ impl Embedded {
         let write = Arc::new(write);
         if transaction.is_none() && write.looks_first() {
             // The writer never searches for an asker whose work is bounded: such a write looks again until its caller gives up.
-            let is_bounded = self.asker.as_ref().is_some_and(|asker| asker.rounds.is_some());
+            let is_bounded = self.asker.as_ref().is_some_and(|asker| asker.steps.is_some());
             for looks in 1.. {
                 let (name, asked) = (collection.to_owned(), Arc::clone(&write));
                 let look =
@@ -432,7 +432,7 @@ impl Embedded {
     async fn sweep(&self, collection: &str) {
         loop {
             match self.write(Work::Sweep(collection.to_owned()), None).await {
-                Ok(WriteDone::Was(true)) => {}
+                Ok(WriteDone::Swept { more: true }) => {}
                 Ok(_) => return,
                 Err(error) => {
                     tracing::warn!(%error, collection, "entries are left of an index until the next one of the collection is made, or the next start");
@@ -496,19 +496,19 @@ impl Embedded {
         let (database, collection, write) = (self.clone(), collection.to_owned(), Arc::clone(write));
         let work = async move {
             let _place = place;
-            let mut bounds = Bounds::of(database.asker.as_deref());
+            let mut steps = database.asker.as_ref().and_then(|asker| asker.steps);
             let mut done = write.nothing_done(&rounds);
             while !rounds.is_done() {
                 let (name, asked) = (collection.clone(), Arc::clone(&write));
                 let within = Bounds {
-                    rounds: bounds.rounds,
+                    steps,
                     ..Bounds::default()
                 };
                 let look = move |shared: &Shared, file: &redb::Database, _: Option<&Turn>, _: &Bounds| {
                     rounds.next(shared, file, &within, &name, &asked)
                 };
-                let (left, round, steps) = database.read(None, look).await?;
-                (rounds, bounds.rounds) = (left, Some(steps));
+                let (left, round, steps_left) = database.read(None, look).await?;
+                (rounds, steps) = (left, Some(steps_left));
                 if round.is_empty() {
                     continue;
                 }

@@ -31,13 +31,13 @@ pub struct Asker {
     /// What this one belongs to, from the narrowest to the widest, each with the part that all who belong to it may have of the
     /// places for reads: 2 for a half, 4 for a quarter. They stand in one order everywhere, so that no two wait for each other.
     pub(crate) groups: Vec<(String, usize)>,
-    /// How many rounds of loops one operation may take, where these are fewer than the engine lets anybody's.
-    pub(crate) rounds: Option<u64>,
+    /// How many steps of loops inside expressions one operation may take, where these are fewer than the engine lets anybody's.
+    pub(crate) steps: Option<u64>,
 }
 
 impl Asker {
-    /// Rounds of loops in one operation of a client's: some hundredths of a second. A function has a hundred times as many.
-    pub const CLIENT_ROUNDS: u64 = 1_000_000;
+    /// Steps of loops in one operation of a client's: some hundredths of a second. A function has a hundred times as many.
+    pub const CLIENT_STEPS: u64 = 1_000_000;
 
     /// A client by itself: all of them have half of the places, one user a quarter.
     #[must_use]
@@ -62,7 +62,7 @@ impl Asker {
         groups.push(("clients".to_owned(), 2));
         Self {
             groups,
-            rounds: Some(Self::CLIENT_ROUNDS),
+            steps: Some(Self::CLIENT_STEPS),
         }
     }
 
@@ -71,7 +71,7 @@ impl Asker {
     pub fn programs() -> Self {
         Self {
             groups: vec![("programs".to_owned(), 2)],
-            rounds: None,
+            steps: None,
         }
     }
 
@@ -81,7 +81,7 @@ impl Asker {
         let mut groups = Vec::with_capacity(2);
         groups.extend(user.map(of_user));
         groups.push((format!("function {name}"), 2));
-        Self { groups, rounds: None }
+        Self { groups, steps: None }
     }
 }
 

@@ -161,6 +161,7 @@ impl<'t> Batch<'t> {
             self.clear(id, false)?;
         }
         self.catalog.remove(name)?;
+        self.cache.forget(name);
         self.counts.remove(collection.id)?;
         self.deltas.remove(&collection.id);
         self.note(&collection, Bson::Null, ChangeKind::Drop, None);

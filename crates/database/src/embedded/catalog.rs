@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bson::{Bson, Document, doc};
@@ -238,7 +238,7 @@ impl CatalogCache {
             return Ok(None);
         };
         let bytes = entry.value();
-        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.entries();
         if let Some((known, collection)) = cached.get(name)
             && known == bytes
         {
@@ -247,6 +247,15 @@ impl CatalogCache {
         let collection = Arc::new(Collection::decode(name, bytes)?);
         cached.insert(name.to_owned(), (bytes.to_vec(), Arc::clone(&collection)));
         Ok(Some(collection))
+    }
+
+    /// Keeps nothing of a collection that is dropped; if it is not after all, it is read again.
+    pub(crate) fn forget(&self, name: &str) {
+        self.entries().remove(name);
+    }
+
+    pub(super) fn entries(&self) -> MutexGuard<'_, HashMap<String, CachedEntry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

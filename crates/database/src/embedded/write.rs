@@ -325,6 +325,10 @@ pub(crate) enum WriteDone {
     Reached(Option<Vec<u8>>),
     /// Whether there was what had to go.
     Was(bool),
+    /// Some of what is left of indexes was removed; whether there is more.
+    Swept {
+        more: bool,
+    },
     Inserted(Inserted),
     Updated(Box<Updated>),
     Removed(Tally),
@@ -360,6 +364,7 @@ impl WriteDone {
             Self::Building(_) => "an index was begun",
             Self::Reached(_) => "how far an index has come",
             Self::Was(_) => "whether there was what had to go",
+            Self::Swept { .. } => "whether there is more to remove",
             Self::Inserted(_) => "what was added",
             Self::Updated(_) => "what was updated",
             Self::Removed(_) => "how many were removed",
@@ -414,7 +419,7 @@ pub(crate) fn apply(
         }
         Work::FinishIndex(name, id) => batch.finish_index(name, *id).map(|()| WriteDone::Done),
         Work::GiveUpIndex(name, id) => batch.give_up_index(name, *id).map(|()| WriteDone::Done),
-        Work::Sweep(name) => batch.sweep(name).map(WriteDone::Was),
+        Work::Sweep(name) => batch.sweep(name).map(|more| WriteDone::Swept { more }),
         Work::TryIndex(name, spec) => {
             let tried = batch.create_index_at_once(name, spec.clone());
             tried.map(|()| WriteDone::Done)

@@ -277,6 +277,22 @@ async fn of_an_index_that_was_not_whole_a_later_process_finds_nothing() {
     verify(&database);
 }
 
+/// Programs may make names by the thousand.
+#[tokio::test]
+async fn a_collection_that_is_dropped_is_not_remembered() {
+    let database = Embedded::in_memory(Options::default()).unwrap();
+    for n in 0..3 {
+        let name = format!("c{n}");
+        database.create_collection(&name).await.unwrap();
+        database
+            .insert(&name, vec![doc! { "_id": 1 }], None)
+            .await
+            .unwrap();
+        assert!(database.drop_collection(&name).await.unwrap());
+    }
+    assert!(database.handle.shared.catalog.entries().is_empty());
+}
+
 /// A collection that goes takes its index in the making with it.
 #[tokio::test]
 async fn a_collection_that_is_dropped_leaves_nothing_of_an_index_in_the_making() {
