@@ -57,6 +57,7 @@ pub mod code {
         CANNOT_CREATE_INDEX = 67 "CannotCreateIndex";
         INVALID_OPTIONS = 72 "InvalidOptions";
         INVALID_NAMESPACE = 73 "InvalidNamespace";
+        INDEX_OPTIONS_CONFLICT = 85 "IndexOptionsConflict";
         INDEX_KEY_SPECS_CONFLICT = 86 "IndexKeySpecsConflict";
         NETWORK_TIMEOUT = 89 "NetworkTimeout";
         SHUTDOWN_IN_PROGRESS = 91 "ShutdownInProgress";

@@ -90,12 +90,18 @@ impl Inner {
             created.or_else(there)?;
         }
         let made = existing.is_none();
-        let before = existing.unwrap_or_default().len() + 1;
+        let mut known = existing.unwrap_or_default();
+        let before = known.len() + 1;
         for spec in specs {
             // The one of `_id` is there.
             let Some(spec) = spec else { continue };
-            let created = self.database.create_index(&namespace.collection, spec).await;
+            is_no_other_by_name(&known, &spec)?;
+            let created = self
+                .database
+                .create_index(&namespace.collection, spec.clone())
+                .await;
             self.engine(&namespace.database, created)?;
+            known.push(spec);
         }
         let after = self.indexes(&namespace).await?.unwrap_or_default().len() + 1;
         let mut answer = doc! {
@@ -374,6 +380,24 @@ impl Inner {
             .into_iter()
             .find(|status| status.name == namespace.collection);
         Ok(status.map(|status| status.indexes))
+    }
+}
+
+/// Refuses a second index over the same fields with the same options, as MongoDB does; the engine has both, as the platform has.
+fn is_no_other_by_name(known: &[IndexSpec], new: &IndexSpec) -> Result<()> {
+    let same = known.iter().find(|known| {
+        let named_as_new = IndexSpec {
+            name: new.name.clone(),
+            ..(*known).clone()
+        };
+        known.name != new.name && named_as_new == *new
+    });
+    match same {
+        Some(same) => Err(Failure::new(
+            code::INDEX_OPTIONS_CONFLICT,
+            format!("Index already exists with a different name: {}", same.name),
+        )),
+        None => Ok(()),
     }
 }
 

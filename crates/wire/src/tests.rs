@@ -789,6 +789,22 @@ async fn an_index_needs_a_name_that_is_not_empty() {
 }
 
 #[tokio::test]
+async fn the_same_index_by_another_name_is_refused() {
+    let mut client = client(&front(None));
+    let create = |name: &str, unique: bool| {
+        let indexes = vec![doc! { "key": { "a": 1 }, "name": name, "unique": unique }];
+        doc! { "createIndexes": "a", "indexes": indexes, "$db": "yunqiao" }
+    };
+    does(&mut client, create("one", false)).await;
+    let answer = refused(&mut client, create("other", false), 85).await;
+    let message = "Index already exists with a different name: one";
+    assert_eq!(answer.get_str("errmsg").unwrap(), message);
+    // It is there already; and one that differs is another.
+    does(&mut client, create("one", false)).await;
+    does(&mut client, create("other", true)).await;
+}
+
+#[tokio::test]
 async fn a_large_message_is_taken_whole() {
     let address = served(front(None)).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
