@@ -363,7 +363,8 @@ impl Embedded {
                 }
                 let is_last_look = looks >= LOOKS;
                 if seen.is_large || is_last_look && write.goes_in_rounds(&seen) {
-                    let done = self.in_rounds(collection, &write, seen.rounds()).await?;
+                    let rounds = Arc::unwrap_or_clone(seen).into_rounds();
+                    let done = self.in_rounds(collection, &write, rounds).await?;
                     // One is to be added, if it is still so that none matches.
                     if !write.adds_after(&done) {
                         return Ok(done);
@@ -528,10 +529,10 @@ impl Embedded {
 
     /// The same as the operation of a transaction whose turn it is.
     async fn write_in(&self, work: Work, turn: Option<Turn>) -> Result<WriteDone> {
-        // How many operations of transactions there are at once is bounded already.
-        let permit = match (&turn, &work) {
-            (None, Work::Begin) | (Some(_), _) => None,
-            (None, _) => Some(
+        // How many operations of open transactions there are at once is bounded already.
+        let permit = match turn {
+            Some(_) => None,
+            None => Some(
                 Arc::clone(&self.handle.waiting)
                     .acquire_owned()
                     .await

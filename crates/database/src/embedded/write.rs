@@ -38,7 +38,7 @@ use crate::{
     IndexSpec, Inserted, Looked, Result, Tally, TransactionId, Update, Updated, error::DatabaseError,
 };
 
-/// So many documents, named by their ids, are looked for where they are written.
+/// Maximum number of documents, named by their ids, that are looked for where they are written.
 const FEW: usize = 32;
 
 /// A write to be made.
@@ -166,7 +166,7 @@ impl DocumentWrite {
 }
 
 /// The documents that a write found on a snapshot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Seen {
     /// The number of the collection.
     collection: u32,
@@ -182,11 +182,12 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// What is to be done in rounds to the documents that were found, each by itself.
-    pub(crate) fn rounds(&self) -> Rounds {
+    pub(crate) fn into_rounds(self) -> Rounds {
+        let found = Arc::unwrap_or_clone(self.found);
         Rounds {
             now: self.now,
-            looked: self.looked.clone(),
-            keys: self.found.iter().map(|matched| matched.key.clone()).collect(),
+            looked: self.looked,
+            keys: found.into_iter().map(|matched| matched.key).collect(),
             tries: 0,
         }
     }
@@ -200,11 +201,11 @@ pub(crate) struct Rounds {
     pub(crate) looked: Looked,
     /// Of the documents, in their order.
     keys: VecDeque<Vec<u8>>,
-    /// So many rounds, one after the other, have left documents that changed meanwhile.
+    /// How many rounds, one after the other, have left documents that changed meanwhile.
     tries: usize,
 }
 
-/// So often a document that changed since it was looked at is left for the next round; then it is looked at where it is written.
+/// How many times a document that changed since it was looked at is left for the next round, before it is looked at where it is written.
 const TRIES: usize = 3;
 
 impl Rounds {

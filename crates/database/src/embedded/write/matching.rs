@@ -258,22 +258,20 @@ impl UpdatePlan {
         matched: &Matched,
         context: &Context,
     ) -> Result<Option<Planned>> {
-        let ahead = match &matched.ahead {
-            Some(ahead) if target.stands_as(&matched.key, &ahead.before)? => Some(ahead),
-            Some(_) if target.leaves(&matched.key) => return Ok(None),
-            _ => None,
-        };
-        let Some(before) = target.get(&matched.key)? else {
-            return Ok(None);
-        };
-        let after = match ahead {
-            Some(ahead) => After::Ahead(Arc::clone(ahead)),
-            None => match self.after(matched, &before, context)? {
-                Some(after) => After::Now(after),
-                None => return Ok(None),
-            },
-        };
-        Ok(Some(Planned { before, after }))
+        match &matched.ahead {
+            Some(ahead) if target.stands_as(&matched.key, &ahead.before)? => Ok(Some(Planned {
+                before: decode(&ahead.before)?,
+                after: After::Ahead(Arc::clone(ahead)),
+            })),
+            Some(_) if target.leaves(&matched.key) => Ok(None),
+            _ => {
+                let Some(before) = target.get(&matched.key)? else {
+                    return Ok(None);
+                };
+                let after = self.after(matched, &before, context)?.map(After::Now);
+                Ok(after.map(|after| Planned { before, after }))
+            }
+        }
     }
 }
 
@@ -401,14 +399,16 @@ pub(super) fn remove_in(
     let context = &context.to_the_end();
     let mut removed = 0;
     for matched in found.iter() {
-        let is_judged = match &matched.ahead {
-            Some(ahead) if target.stands_as(&matched.key, &ahead.before)? => true,
+        let (document, is_judged) = match &matched.ahead {
+            Some(ahead) if target.stands_as(&matched.key, &ahead.before)? => {
+                (Some(decode(&ahead.before)?), true)
+            }
             Some(_) if target.leaves(&matched.key) => continue,
-            Some(_) => false,
+            Some(_) => (target.get(&matched.key)?, false),
             // Outside of rounds, nothing has changed since it was found.
-            None => !target.is_round(),
+            None => (target.get(&matched.key)?, !target.is_round()),
         };
-        let Some(document) = target.get(&matched.key)? else {
+        let Some(document) = document else {
             continue;
         };
         if is_judged || matched.element(filter, &document, context)?.is_some() {

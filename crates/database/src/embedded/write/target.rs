@@ -87,7 +87,7 @@ pub(super) enum Basis<'a> {
     Round(&'a Round),
 }
 
-/// So many documents may have changed since a search; where more have, it is made anew.
+/// Maximum number of documents that may have changed since a search; where more have, it is made anew.
 const MOST_CHANGED: usize = 64;
 
 impl Committed<'_, '_> {
@@ -189,7 +189,9 @@ impl Target for Committed<'_, '_> {
         after: &Document,
         kind: ChangeKind,
     ) -> Result<()> {
-        self.batch.replace(collection, before, after, kind)
+        // Looked up anew, as above.
+        let collection = self.batch.collection(&collection.name)?;
+        self.batch.replace(&collection, before, after, kind)
     }
 
     fn remove(&mut self, collection: &Arc<Collection>, document: &Document) -> Result<()> {
