@@ -84,6 +84,7 @@ pub mod code {
         EXCEEDED_TIME_LIMIT = 262 "ExceededTimeLimit";
         OPERATION_NOT_SUPPORTED_IN_TRANSACTION = 263 "OperationNotSupportedInTransaction";
         PREPARED_TRANSACTION_IN_PROGRESS = 267 "PreparedTransactionInProgress";
+        INDEX_BUILD_ABORTED = 276 "IndexBuildAborted";
         CHANGE_STREAM_HISTORY_LOST = 286 "ChangeStreamHistoryLost";
         TRANSACTION_EXCEEDED_LIFETIME_LIMIT_SECONDS = 290 "TransactionExceededLifetimeLimitSeconds";
         NO_QUERY_EXECUTION_PLANS = 291 "NoQueryExecutionPlans";

@@ -11,7 +11,7 @@ use redb::{ReadableTable, WriteTransaction};
 use super::{
     builds::{Builds, Suspect},
     catalog::{CatalogCache, Collection, Index},
-    entries::{Entries, ID_AT, document_key},
+    entries::{Entries, document_key, entry_key},
     file::{BYTES, CATALOG, COUNTS, DOCUMENTS, INDEXES, LAST_ID, META, SEQUENCE},
     measured::Measured,
     recorded::{Recorded, TableNumber},
@@ -22,8 +22,11 @@ use crate::{Change, ChangeKind, ID_INDEX, IndexSpec, Result, changes::BatchChang
 /// Bytes of a document at most, as in MongoDB.
 const LARGEST: usize = 16 << 20;
 
-/// So many entries of an index that is gone are removed at once, for each document of a round.
+/// Maximum number of entries of an index that is gone which are removed at once, for each document of a round.
 const SWEPT: usize = 8;
+
+/// Maximum number of suspects of an index in the making that are kept for its end, for each document of a round.
+const SUSPECTS: usize = 4;
 
 /// Writes that are not committed yet.
 pub(crate) struct Batch<'t> {
@@ -178,8 +181,10 @@ impl<'t> Batch<'t> {
         let id = self.begin_index(&collection, index)?;
         if is_small {
             self.build_at_once(name, id)?;
+            return Ok(None);
         }
-        Ok((!is_small).then_some(id))
+        self.builds.begin(id);
+        Ok(Some(id))
     }
 
     /// Makes an index, however large the collection is.
@@ -203,7 +208,9 @@ impl<'t> Batch<'t> {
             return Ok(None);
         }
         let owners = Index::of_owners(self.next_id()?)?;
-        self.begin_index(&collection, owners).map(Some)
+        let id = self.begin_index(&collection, owners)?;
+        self.builds.begin(id);
+        Ok(Some(id))
     }
 
     /// An index that is to be made; `None` where it is there.
@@ -272,6 +279,10 @@ impl<'t> Batch<'t> {
     ) -> Result<Option<Vec<u8>>> {
         let mut collection = Collection::clone(&*self.collection(name)?);
         let (first, end) = bounds(collection.id);
+        if self.builds.count_suspects(id) > self.round.documents.saturating_mul(SUSPECTS) {
+            let index = unfinished(&mut collection, id)?.clone();
+            self.judge_suspects(&collection, &index)?;
+        }
         let index = unfinished(&mut collection, id)?;
         let was_multikey = index.multikey;
         let (mut added, mut next, mut bytes) = (Vec::new(), None, 0);
@@ -313,9 +324,7 @@ impl<'t> Batch<'t> {
     pub(crate) fn finish_index(&mut self, name: &str, id: u32) -> Result<()> {
         let mut collection = Collection::clone(&*self.collection(name)?);
         let index = unfinished(&mut collection, id)?.clone();
-        for suspect in self.builds.suspects(id) {
-            self.judge(&collection, &index, &suspect)?;
-        }
+        self.judge_suspects(&collection, &index)?;
         collection.unfinished.retain(|other| other.id != id);
         // Two that do the same would each cost a page with every document.
         if index.finds_owners()
@@ -327,6 +336,14 @@ impl<'t> Batch<'t> {
         }
         collection.indexes.push(index);
         self.keep(&collection)
+    }
+
+    /// Refuses an index if anything that was suspected of it is so now.
+    fn judge_suspects(&self, collection: &Collection, index: &Index) -> Result<()> {
+        for suspect in self.builds.take_suspects(index.id) {
+            self.judge(collection, index, &suspect)?;
+        }
+        Ok(())
     }
 
     /// Whether what was suspected of an index is so now.
@@ -506,15 +523,13 @@ impl<'t> Batch<'t> {
     fn remove_entries(&mut self, collection: &Collection, key: &[u8], document: &Document) -> Result<()> {
         for index in &collection.indexes {
             for value in Entries::of(index, document)?.values {
-                let entry = [value.as_slice(), &key[ID_AT..]].concat();
-                self.indexes.remove(&entry)?;
+                self.indexes.remove(&entry_key(&value, key))?;
             }
         }
         for index in &collection.unfinished {
             // What it does not admit may have none.
             for value in Entries::of(index, document).unwrap_or_default().values {
-                let entry = [value.as_slice(), &key[ID_AT..]].concat();
-                self.indexes.remove(&entry)?;
+                self.indexes.remove(&entry_key(&value, key))?;
             }
         }
         Ok(())
@@ -571,12 +586,10 @@ impl<'t> Batch<'t> {
         }
         for (before, after) in writes {
             for value in before.values.iter().filter(|value| !after.values.contains(value)) {
-                let entry = [value.as_slice(), &key[ID_AT..]].concat();
-                self.indexes.remove(&entry)?;
+                self.indexes.remove(&entry_key(value, &key))?;
             }
             for value in after.values.iter().filter(|value| !before.values.contains(value)) {
-                let entry = [value.as_slice(), &key[ID_AT..]].concat();
-                self.indexes.insert(&entry, &key)?;
+                self.indexes.insert(&entry_key(value, &key), &key)?;
             }
         }
         for index in &collection.unfinished {
@@ -621,16 +634,14 @@ impl<'t> Batch<'t> {
             .and_then(|before| Entries::of(index, before).ok())
             .unwrap_or_default();
         for value in before.values.iter().filter(|value| !after.values.contains(value)) {
-            let entry = [value.as_slice(), &key[ID_AT..]].concat();
-            self.indexes.remove(&entry)?;
+            self.indexes.remove(&entry_key(value, key))?;
         }
         // Whether those that it had before are in it is not known.
         for value in &after.values {
             if index.spec.unique && taken(&self.indexes.table, value, |owner| owner != key)? {
                 self.builds.suspect(index.id, Suspect::Value(value.clone()));
             }
-            let entry = [value.as_slice(), &key[ID_AT..]].concat();
-            self.indexes.insert(&entry, key)?;
+            self.indexes.insert(&entry_key(value, key), key)?;
         }
         Ok(after.multikey && !index.multikey)
     }
@@ -680,9 +691,13 @@ impl<'t> Batch<'t> {
 
 /// The index of that number in the making. Another collection may stand in the place of the one that it was begun in.
 fn unfinished(collection: &mut Collection, id: u32) -> Result<&mut Index> {
-    let name = Arc::clone(&collection.name);
     let index = collection.unfinished.iter_mut().find(|index| index.id == id);
-    index.ok_or_else(|| DatabaseError::CollectionMissing(name.to_string()))
+    index.ok_or_else(|| {
+        DatabaseError::Refused(docdb::Error::new(
+            code::INDEX_BUILD_ABORTED,
+            "the collection was dropped while its index was made: make the index again",
+        ))
+    })
 }
 
 fn add_entries(
@@ -706,8 +721,7 @@ fn add_entries(
                     &value,
                 ));
             }
-            let entry = [value.as_slice(), &key[ID_AT..]].concat();
-            indexes.insert(&entry, &key)?;
+            indexes.insert(&entry_key(&value, &key), &key)?;
         }
     }
     Ok(())

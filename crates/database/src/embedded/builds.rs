@@ -42,14 +42,29 @@ impl Builds {
         turn.lock_owned().await
     }
 
-    /// Notes it of the index of that number.
-    pub(crate) fn suspect(&self, index: u32, suspect: Suspect) {
-        locked(&self.suspects).entry(index).or_default().insert(suspect);
+    /// An index of that number is being made.
+    pub(crate) fn begin(&self, index: u32) {
+        locked(&self.suspects).insert(index, BTreeSet::new());
     }
 
-    /// What is suspected of it.
-    pub(crate) fn suspects(&self, index: u32) -> BTreeSet<Suspect> {
-        locked(&self.suspects).get(&index).cloned().unwrap_or_default()
+    /// Notes it of the index of that number, while it is being made.
+    pub(crate) fn suspect(&self, index: u32, suspect: Suspect) {
+        if let Some(suspects) = locked(&self.suspects).get_mut(&index) {
+            suspects.insert(suspect);
+        }
+    }
+
+    /// How much is suspected of it.
+    pub(crate) fn count_suspects(&self, index: u32) -> usize {
+        locked(&self.suspects).get(&index).map_or(0, BTreeSet::len)
+    }
+
+    /// What is suspected of it. Whatever stands against it after this is noted anew by whoever writes it.
+    pub(crate) fn take_suspects(&self, index: u32) -> BTreeSet<Suspect> {
+        locked(&self.suspects)
+            .get_mut(&index)
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// It is whole, or given up.

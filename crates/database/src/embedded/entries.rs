@@ -16,6 +16,11 @@ pub(crate) fn document_key(collection: u32, id: &Bson) -> Vec<u8> {
 /// Where the key of the `_id` begins in a document's key.
 pub(crate) const ID_AT: usize = size_of::<u32>();
 
+/// The key under which an index has a value of the document of that key.
+pub(crate) fn entry_key(value: &[u8], document_key: &[u8]) -> Vec<u8> {
+    [value, &document_key[ID_AT..]].concat()
+}
+
 /// What stands in an index for one document: the bytes before the key of its `_id`, each once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entries {

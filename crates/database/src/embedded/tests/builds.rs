@@ -1,6 +1,7 @@
 //! Indexes that are made a round at a time while others write: in the end they have what they would have if they had been made at once, or
 //! there is nothing of them.
 
+use docdb::error::code;
 use proptest::prelude::*;
 
 use super::*;
@@ -307,10 +308,57 @@ async fn a_collection_that_is_dropped_leaves_nothing_of_an_index_in_the_making()
         .write(Work::BuildIndex("c".to_owned(), id, next), None)
         .await;
     assert!(
-        matches!(gone, Err(DatabaseError::CollectionMissing(_))),
+        matches!(&gone, Err(DatabaseError::Refused(error)) if error.code == code::INDEX_BUILD_ABORTED),
         "{gone:?}"
     );
     verify(&database);
+}
+
+/// What is suspected of an index in the making has a bound: it is judged before the end where it is much.
+#[tokio::test]
+async fn many_suspects_are_judged_before_the_end() {
+    for stand in [false, true] {
+        let numbered = (0..30_i32).map(|n| doc! { "_id": n, "u": n });
+        let database = filled(None, numbered.collect()).await;
+        let id = begin(&database, unique("u")).await;
+        let builds = &database.handle.shared.builds;
+        let mut next = None;
+        for _ in 0..10 {
+            next = build(&database, id, next).await;
+        }
+        let put = |n: i32, u: i32| change(doc! { "_id": n }, doc! { "$set": { "u": u } });
+        for n in 0..10_i32 {
+            database.update("c", put(n, n + 10), None).await.unwrap();
+        }
+        assert_eq!(builds.count_suspects(id), 10);
+        if !stand {
+            for n in 0..10_i32 {
+                database.update("c", put(n, n), None).await.unwrap();
+            }
+        }
+        let work = Work::BuildIndex("c".to_owned(), id, next);
+        let built = database.write(work, None).await;
+        assert_eq!(builds.count_suspects(id), 0);
+        match built {
+            Ok(WriteDone::Reached(_)) => assert!(!stand),
+            Err(DatabaseError::Duplicate { .. }) => assert!(stand),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// An index that nobody makes any more has nobody note what stands against it.
+#[tokio::test]
+async fn what_stands_against_an_index_is_noted_only_while_it_is_made() {
+    let numbered = (0..6_i32).map(|n| doc! { "_id": n, "u": n });
+    let database = filled(None, numbered.collect()).await;
+    let id = begin(&database, unique("u")).await;
+    build(&database, id, None).await;
+    let builds = &database.handle.shared.builds;
+    builds.forget(id);
+    let same = change(doc! { "_id": 5 }, doc! { "$set": { "u": 0 } });
+    database.update("c", same, None).await.unwrap();
+    assert_eq!(builds.count_suspects(id), 0);
 }
 
 /// Two that make the same index do it once, and one that is dropped is made before.
