@@ -98,16 +98,33 @@ impl Pattern {
         strict.as_ref().ok_or_else(|| self.stopped(context))
     }
 
-    /// The matches in `text`, one behind the other, each with its groups; the errors are those of [`Pattern::matches`].
+    /// The matches in `text`, one behind the other, each with its groups; the errors are those of [`Pattern::matches`]. As in MongoDB, none is
+    /// looked for at the end of a text that has something before it, and behind an empty match from the next character on.
     pub(crate) fn captures<'t>(
         &self,
         text: &'t str,
         context: &Context,
     ) -> Result<impl Iterator<Item = Result<fancy_regex::Captures<'t, str>>>> {
         let compiled = self.compiled_for(text, context)?;
-        Ok(compiled.captures_iter(text).map(move |captures| {
-            context.spend_if_strict(MATCHING)?;
-            captures.map_err(|_| self.stopped(context))
+        let mut from = Some(0);
+        Ok(std::iter::from_fn(move || {
+            let begin = from.take()?;
+            if let Err(stopped) = context.spend_if_strict(MATCHING) {
+                return Some(Err(stopped));
+            }
+            let captures = match compiled.captures_from_pos(text, begin) {
+                Ok(captures) => captures?,
+                Err(_) => return Some(Err(self.stopped(context))),
+            };
+            let whole = captures.get(0)?;
+            let behind = text.get(whole.end()..).and_then(|behind| behind.chars().next());
+            let skipped = match (whole.range().is_empty(), behind) {
+                (true, Some(next)) => next.len_utf8(),
+                _ => 0,
+            };
+            let end = whole.end() + skipped;
+            from = (end < text.len()).then_some(end);
+            Some(Ok(captures))
         }))
     }
 

@@ -105,6 +105,19 @@ fn patterns_are_compiled_once_and_refused_at_once() {
         find("云a云b", bson!("[ab]")),
         bson!([{"match": "a", "idx": 1, "captures": []}, {"match": "b", "idx": 3, "captures": []}]),
     );
+    // Behind an empty match the next character is looked at; nothing is found behind the last one.
+    gives(
+        find("云a", bson!("")),
+        bson!([{"match": "", "idx": 0, "captures": []}, {"match": "", "idx": 1, "captures": []}]),
+    );
+    gives(
+        find("ab", bson!("a*")),
+        bson!([{"match": "a", "idx": 0, "captures": []}, {"match": "", "idx": 1, "captures": []}]),
+    );
+    gives(
+        find("", bson!("")),
+        bson!([{"match": "", "idx": 0, "captures": []}]),
+    );
     let document = doc! {"s": "aB", "p": "b"};
     let computed = bson!({"$regexMatch": {"input": "$s", "regex": "$p", "options": "i"}});
     assert_eq!(of(&document, computed), Ok(Some(bson!(true))));

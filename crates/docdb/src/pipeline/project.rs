@@ -83,19 +83,14 @@ impl Reader<'_> {
             Bson::Boolean(_) | Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_)
                 if !self.adds =>
             {
-                let named = if truth(value) {
-                    &mut self.included
-                } else {
-                    &mut self.excluded
-                };
+                let includes = truth(value);
                 // `_id` may be the exception of either kind.
                 if full != "_id" {
-                    named.get_or_insert_with(|| full.to_owned());
+                    self.take_side(full, includes)?;
                 }
-                Ok(if truth(value) {
-                    Field::Include
-                } else {
-                    Field::Exclude
+                Ok(match includes {
+                    true => Field::Include,
+                    false => Field::Exclude,
                 })
             }
             Bson::Document(document) if document.len() > 1 => Err(Error::new(
@@ -106,6 +101,14 @@ impl Reader<'_> {
                 ),
             )),
             _ => {
+                if let Some(excluded) = &self.excluded {
+                    return Err(Error::new(
+                        31252,
+                        format!(
+                            "Cannot use an expression, that of {full}, in an exclusion projection, which names {excluded}"
+                        ),
+                    ));
+                }
                 self.computed.get_or_insert_with(|| full.to_owned());
                 Ok(Field::Compute(
                     Box::new(Expression::parse_with(value, self.variables)?),
@@ -113,6 +116,31 @@ impl Reader<'_> {
                 ))
             }
         }
+    }
+
+    /// What is named first says whether fields are included or excluded, and what is on the other side then is refused.
+    fn take_side(&mut self, full: &str, includes: bool) -> Result<()> {
+        let (own, other) = match includes {
+            true => (&mut self.included, self.excluded.as_ref()),
+            false => (
+                &mut self.excluded,
+                self.included.as_ref().or(self.computed.as_ref()),
+            ),
+        };
+        let Some(other) = other else {
+            own.get_or_insert_with(|| full.to_owned());
+            return Ok(());
+        };
+        Err(match includes {
+            true => Error::new(
+                31253,
+                format!("Cannot do inclusion on field {full} in exclusion projection, which names {other}"),
+            ),
+            false => Error::new(
+                31254,
+                format!("Cannot do exclusion on field {full} in inclusion projection, which names {other}"),
+            ),
+        })
     }
 }
 
@@ -127,7 +155,13 @@ fn add(tree: &mut Tree, path: &str, field: Field, full: &str) -> Result<()> {
         Some((name, rest)) => (name, Some(rest)),
         None => (path, None),
     };
-    let collision = || Error::new(31250, format!("Path collision at {full}"));
+    let collision = || match rest {
+        Some(rest) => Error::new(
+            31249,
+            format!("Path collision at {full} remaining portion {rest}"),
+        ),
+        None => Error::new(31250, format!("Path collision at {full}")),
+    };
     let known = tree.iter().position(|known| known.0 == name);
     match (known.and_then(|at| tree.get_mut(at)), rest) {
         (None, None) => tree.push((name.to_owned(), field)),
@@ -171,24 +205,6 @@ impl Projection {
         };
         let mut tree = Tree::new();
         reader.fields(specification, "", &mut tree, 0)?;
-        if let Some(excluded) = &reader.excluded {
-            if let Some(included) = &reader.included {
-                return Err(Error::new(
-                    31254,
-                    format!(
-                        "Cannot do exclusion on field {excluded} in inclusion projection, which names {included}"
-                    ),
-                ));
-            }
-            if let Some(computed) = &reader.computed {
-                return Err(Error::new(
-                    31252,
-                    format!(
-                        "Cannot use an expression, that of {computed}, in an exclusion projection, which names {excluded}"
-                    ),
-                ));
-            }
-        }
         let id = tree.iter().find(|field| field.0 == "_id").map(|field| &field.1);
         let names_something = reader.included.is_some() || reader.computed.is_some();
         let excludes = reader.excluded.is_some() || !names_something && matches!(id, Some(Field::Exclude));

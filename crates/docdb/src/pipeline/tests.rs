@@ -228,7 +228,12 @@ fn projections_keep_order_and_reach_into_arrays() {
         ])
     );
     refuses(bson!([{"$project": {"a": 1, "b": 0}}]), 31254);
-    refuses(bson!([{"$project": {"a": 1, "a.b": 1}}]), 31250);
+    refuses(bson!([{"$project": {"a": 0, "b": 1}}]), 31253);
+    refuses(bson!([{"$project": {"a": {"x": 0, "y": 1}}}]), 31253);
+    refuses(bson!([{"$project": {"_id": {"$add": [1, 2]}, "a": 0}}]), 31254);
+    refuses(bson!([{"$project": {"a": 0, "b": {"$add": [1, 2]}}}]), 31252);
+    refuses(bson!([{"$project": {"a": 1, "a.b": 1}}]), 31249);
+    refuses(bson!([{"$project": {"a.b": 1, "a": 1}}]), 31250);
 }
 
 #[test]

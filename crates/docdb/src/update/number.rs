@@ -5,6 +5,7 @@ use ejson::shell::value_in_error_text;
 
 use crate::{
     error::{Error, Result},
+    expr::type_name,
     order::Number,
 };
 
@@ -51,10 +52,10 @@ fn calculate(
     doubles: fn(f64, f64) -> f64,
 ) -> Result<Bson> {
     let Some(left) = Number::of(current) else {
-        let (id, current) = (value_in_error_text(id), value_in_error_text(current));
+        let (id, current) = (value_in_error_text(id), type_name(current));
         return Err(Error::type_mismatch(format!(
             "Cannot apply {operator} to a value of non-numeric type. {{_id: {id}}} has the field '{field}' of \
-             non-numeric type: {current}"
+             non-numeric type {current}"
         )));
     };
     let Some(right) = Number::of(operand) else {

@@ -299,6 +299,12 @@ fn rename(from: &str, to: &Bson) -> Result<Change> {
             from.text, to.text
         )));
     }
+    if from.parts.starts_with(&to.parts) || to.parts.starts_with(&from.parts) {
+        return Err(Error::bad_value(format!(
+            "The source and target field for $rename must not be on the same path: {}: \"{}\"",
+            from.text, to.text
+        )));
+    }
     Ok(Change {
         path: to,
         operator: Operator::Rename(from),

@@ -228,6 +228,8 @@ fn rename_and_id() {
     );
     assert!(!modified(&doc! {"b": 1}, &doc! {"$rename": {"a": "c"}}));
     assert_eq!(code(&doc! {"a": [{"b": 1}]}, &doc! {"$rename": {"a.b": "c"}}), 2);
+    assert_eq!(code(&doc! {"a": 1}, &doc! {"$rename": {"a": "a.b"}}), 2);
+    assert_eq!(code(&doc! {"a": {"b": 1}}, &doc! {"$rename": {"a.b": "a"}}), 2);
     assert_eq!(code(&doc! {"_id": 1}, &doc! {"$set": {"_id": 2}}), 66);
     assert_eq!(code(&doc! {"_id": 1}, &doc! {"$unset": {"_id": ""}}), 66);
     assert_eq!(code(&doc! {"_id": 1}, &doc! {"_id": 2, "x": 1}), 66);
