@@ -32,13 +32,20 @@ pub fn with_id(document: Document, or: impl FnOnce() -> Bson) -> Document {
 /// Refuses a document with an `_id` that no document may have.
 ///
 /// # Errors
-/// 53 InvalidIdField.
+/// 53 InvalidIdField, 52 DollarPrefixedFieldName.
 pub fn check_id(document: &Document) -> Result<()> {
     match document.get("_id") {
         Some(Bson::Array(_) | Bson::RegularExpression(_) | Bson::Undefined) => Err(Error::new(
             code::INVALID_ID_FIELD,
             "The '_id' value cannot be of type array, regex or undefined",
         )),
+        Some(Bson::Document(id)) => match id.keys().find(|name| name.starts_with('$')) {
+            Some(name) => Err(Error::new(
+                code::DOLLAR_PREFIXED_FIELD_NAME,
+                format!("_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."),
+            )),
+            None => Ok(()),
+        },
         _ => Ok(()),
     }
 }
@@ -82,6 +89,22 @@ mod tests {
     use bson::doc;
 
     use super::*;
+
+    #[test]
+    fn ids_that_no_document_may_have() {
+        for (id, number) in [
+            (Bson::Array(Vec::new()), Some(code::INVALID_ID_FIELD)),
+            (
+                doc! { "a": 1, "$x": 1 }.into(),
+                Some(code::DOLLAR_PREFIXED_FIELD_NAME),
+            ),
+            (doc! { "a": { "$x": 1 } }.into(), None),
+            (Bson::Null, None),
+        ] {
+            let checked = check_id(&doc! { "_id": id.clone() });
+            assert_eq!(checked.err().map(|error| error.code), number, "{id}");
+        }
+    }
 
     #[test]
     fn the_id_stands_first_whether_it_was_there_or_not() {

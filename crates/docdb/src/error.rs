@@ -57,10 +57,12 @@ pub mod code {
         CANNOT_CREATE_INDEX = 67 "CannotCreateIndex";
         INVALID_OPTIONS = 72 "InvalidOptions";
         INVALID_NAMESPACE = 73 "InvalidNamespace";
+        UNKNOWN_REPL_WRITE_CONCERN = 79 "UnknownReplWriteConcern";
         INDEX_OPTIONS_CONFLICT = 85 "IndexOptionsConflict";
         INDEX_KEY_SPECS_CONFLICT = 86 "IndexKeySpecsConflict";
         NETWORK_TIMEOUT = 89 "NetworkTimeout";
         SHUTDOWN_IN_PROGRESS = 91 "ShutdownInProgress";
+        UNSATISFIABLE_WRITE_CONCERN = 100 "UnsatisfiableWriteConcern";
         WRITE_CONFLICT = 112 "WriteConflict";
         CONFLICTING_OPERATION_IN_PROGRESS = 117 "ConflictingOperationInProgress";
         READ_CONCERN_MAJORITY_NOT_AVAILABLE_YET = 134 "ReadConcernMajorityNotAvailableYet";
@@ -116,6 +118,8 @@ pub mod code {
     pub const OBJECT_TOO_LARGE: i32 = 17419;
     /// A place in MongoDB's source: what stands in a field over places is no place.
     pub const CANNOT_EXTRACT_GEO_KEYS: i32 = 16755;
+    /// A place in MongoDB's source: what `distinct` found does not go into one document.
+    pub const DISTINCT_TOO_LARGE: i32 = 17217;
     /// A place in MongoDB's source: a number of documents below zero.
     pub const NEGATIVE_COUNT: i32 = 51024;
     /// A place in MongoDB's source: a number of a retried write with a command that is none.

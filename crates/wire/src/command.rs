@@ -8,9 +8,8 @@ use docdb::order::Number;
 
 use crate::failure::{Failure, Result, code};
 
-/// Fields that any command may have and that change nothing here: hints of routing and of consistency, which one server with one
-/// order of writes gives anyway, and comments.
-const ANYWHERE: [&str; 14] = [
+/// Fields that any command may have and that change nothing here: hints of routing, and comments.
+const ANYWHERE: [&str; 12] = [
     "$readPreference",
     "$clusterTime",
     "$client",
@@ -19,13 +18,14 @@ const ANYWHERE: [&str; 14] = [
     "apiStrict",
     "apiVersion",
     "comment",
-    "readConcern",
-    "writeConcern",
     "stmtId",
     "stmtIds",
     "mayBypassWriteBlocking",
     "rawData",
 ];
+
+/// How fresh and how sure a read may be asked to be: one server with one order of writes gives all of them.
+const READ_CONCERNS: [&str; 5] = ["local", "available", "majority", "linearizable", "snapshot"];
 
 /// A command.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub(crate) struct Command {
     pub(crate) number: Option<i64>,
     /// Whether it is part of a transaction, and begins it.
     pub(crate) transaction: Option<Part>,
+    /// Why a write, though it is done, is not kept by as many as it asks for.
+    pub(crate) unkept: Option<Failure>,
     /// How long a read may take.
     pub(crate) patience: Option<Duration>,
     /// Where in an insert's `documents` those stand that were sent with more than one `_id`.
@@ -68,6 +70,13 @@ impl Command {
         let mut fields = Fields {
             of: name.clone(),
             document,
+        };
+        if let Some(concern) = fields.document("readConcern")? {
+            check_read_concern(concern)?;
+        }
+        let unkept = match fields.document("writeConcern")? {
+            Some(concern) => unkept(&concern)?,
+            None => None,
         };
         let database = fields.text("$db")?.unwrap_or_else(|| "admin".to_owned());
         let session = fields.document("lsid")?.map(|id| session_id(&id)).transpose()?;
@@ -103,6 +112,7 @@ impl Command {
             session,
             number,
             transaction,
+            unkept,
             patience,
             two_ids: BTreeSet::new(),
             fields,
@@ -136,6 +146,39 @@ impl Command {
     pub(crate) fn skip_name(&mut self) {
         let name = self.name.clone();
         self.fields.document.remove(name);
+    }
+}
+
+fn check_read_concern(concern: Document) -> Result<()> {
+    let level = Fields::new("readConcern", concern).text("level")?;
+    match level {
+        Some(level) if !READ_CONCERNS.contains(&level.as_str()) => Err(Failure::failed_to_parse(format!(
+            "readConcern.level is one of {}, and not '{level}'",
+            READ_CONCERNS.join(", ")
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Why what a write asks for is not kept, with this one server; it is done all the same, as in MongoDB.
+fn unkept(concern: &Document) -> Result<Option<Failure>> {
+    match concern.get("w") {
+        None | Some(Bson::Null) => Ok(None),
+        Some(Bson::String(mode)) if mode == "majority" => Ok(None),
+        Some(Bson::String(mode)) => Ok(Some(Failure::new(
+            code::UNKNOWN_REPL_WRITE_CONCERN,
+            format!("No write concern mode named '{mode}' found in replica set configuration"),
+        ))),
+        Some(number) => match Number::of(number).and_then(Number::to_i64_exact) {
+            Some(0 | 1) => Ok(None),
+            Some(2..=50) => Ok(Some(Failure::new(
+                code::UNSATISFIABLE_WRITE_CONCERN,
+                "Not enough data-bearing nodes",
+            ))),
+            _ => Err(Failure::failed_to_parse(
+                "w has to be a non-negative number and not greater than 50, or 'majority'",
+            )),
+        },
     }
 }
 

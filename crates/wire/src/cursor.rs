@@ -13,13 +13,15 @@ use database::Database;
 use crate::{
     changes::ChangeStream,
     command::Namespace,
-    failure::{Failure, Result},
+    failure::{Failure, Result, code},
 };
 
 /// Documents of a first batch where the client does not say, as in MongoDB.
 pub(crate) const FIRST_BATCH: usize = 101;
 /// Bytes of a batch at most: those of the largest document. One document always fits.
 const BATCH_BYTES: usize = 16 << 20;
+/// Bytes of a document at most that is handed out, as in MongoDB: what a pipeline makes may have a little more than what is kept.
+pub(crate) const LARGEST: usize = (16 << 20) + (16 << 10);
 /// Documents of a page that is read ahead.
 const PAGE: usize = 1000;
 /// A cursor that nobody asks for so long is dropped, as in MongoDB.
@@ -105,6 +107,12 @@ impl Cursor {
                 continue;
             };
             let length = next.as_bytes().len();
+            if length > LARGEST {
+                return Err(Failure::new(
+                    code::BSON_OBJECT_TOO_LARGE,
+                    format!("BSONObj size: {length} is invalid. Size must be between 0 and {LARGEST}(16MB)"),
+                ));
+            }
             if count > 0 && size + length > BATCH_BYTES {
                 break;
             }

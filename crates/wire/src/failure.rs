@@ -1,6 +1,6 @@
 //! What a command is refused with: MongoDB's number, its name, a text, and the labels by which drivers know what to try again.
 
-use bson::{Bson, Document, doc};
+use bson::{Bson, Document, RawDocumentBuf, cstr, doc};
 use database::{BadCollectionName, DatabaseError};
 
 pub(crate) use docdb::error::code;
@@ -129,6 +129,15 @@ impl Failure {
         }
         error.insert("errmsg", self.message);
         Bson::Document(error)
+    }
+
+    /// As the `writeConcernError` of a command that is done.
+    pub(crate) fn into_concern_error(self) -> RawDocumentBuf {
+        let mut error = RawDocumentBuf::new();
+        error.append(cstr!("code"), self.code);
+        error.append(cstr!("codeName"), code::name(self.code));
+        error.append(cstr!("errmsg"), self.message);
+        error
     }
 
     /// As the answer to a command.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bson::{Document, RawDocumentBuf, doc};
+use bson::{Document, RawDocumentBuf, cstr, doc};
 use database::{Asker, Database, DatabaseError, TransactionId};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
@@ -143,7 +143,16 @@ const RETRIED: [&str; 5] = ["insert", "update", "delete", "findAndModify", "find
 
 impl Inner {
     /// Answers a command of a client that may do everything.
-    pub(crate) async fn run(&self, command: Command) -> Result<RawDocumentBuf> {
+    pub(crate) async fn run(&self, mut command: Command) -> Result<RawDocumentBuf> {
+        let unkept = command.unkept.take();
+        let mut answer = self.run_in_session(command).await?;
+        if let Some(unkept) = unkept {
+            answer.append(cstr!("writeConcernError"), unkept.into_concern_error());
+        }
+        Ok(answer)
+    }
+
+    async fn run_in_session(&self, command: Command) -> Result<RawDocumentBuf> {
         let (Some(id), Some(number)) = (command.session, command.number) else {
             if matches!(command.name.as_str(), "commitTransaction" | "abortTransaction") {
                 return Err(Failure::new(
@@ -257,9 +266,9 @@ impl Inner {
                 match committed {
                     // Another write took a unique value meanwhile: begun anew, the transaction meets it where it writes.
                     Err(DatabaseError::Duplicate { .. }) => {
-                        Err(Failure::of(DatabaseError::TransactionConflict, &command.database))
+                        Err(Failure::of(DatabaseError::TransactionConflict, &self.name))
                     }
-                    committed => self.engine(&command.database, committed).and_then(|()| done()),
+                    committed => self.engine(&self.name, committed).and_then(|()| done()),
                 }
             }
             "abortTransaction" => {

@@ -8,7 +8,7 @@ use docdb::{Context, expr::Variables, key, path::Path, pipeline, pipeline::Pipel
 
 use crate::{
     command::{Command, Fields, Namespace, UnreadFields},
-    cursor::{self, Batch, Cursor, FIRST_BATCH, Pages},
+    cursor::{self, Batch, Cursor, FIRST_BATCH, LARGEST, Pages},
     failure::{Failure, Result, code},
     front::{Inner, raw},
     hello::VERSION,
@@ -388,7 +388,14 @@ impl Inner {
                 false
             });
         }
-        raw(&doc! { "values": values, "ok": 1.0 })
+        let answer = raw(&doc! { "values": values, "ok": 1.0 })?;
+        if answer.as_bytes().len() > LARGEST {
+            return Err(Failure::new(
+                code::DISTINCT_TOO_LARGE,
+                "distinct too big, 16mb cap",
+            ));
+        }
+        Ok(answer)
     }
 
     /// How a query is answered: by which index, and by looking at how many documents.

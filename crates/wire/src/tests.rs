@@ -105,6 +105,71 @@ async fn a_field_that_is_unknown_is_refused_and_none_is_passed_over_in_silence()
 }
 
 #[tokio::test]
+async fn what_is_asked_of_other_servers_is_told() {
+    let front = front(None);
+    let mut client = client(&front);
+    let insert = |concern: Document| doc! { "insert": "a", "documents": [{}], "writeConcern": concern };
+    for (concern, code) in [(doc! { "w": 5 }, 100), (doc! { "w": "foo" }, 79)] {
+        let done = does(&mut client, insert(concern)).await;
+        let error = done.get_document("writeConcernError").unwrap();
+        assert_eq!(
+            (done.get_i32("n").unwrap(), error.get_i32("code").unwrap()),
+            (1, code)
+        );
+    }
+    for concern in [
+        doc! { "w": "majority", "wtimeout": 10 },
+        doc! { "w": 1, "j": true },
+        doc! {},
+    ] {
+        assert!(
+            !does(&mut client, insert(concern))
+                .await
+                .contains_key("writeConcernError")
+        );
+    }
+    refused(&mut client, insert(doc! { "w": -1 }), 9).await;
+    refused(
+        &mut client,
+        doc! { "insert": "a", "documents": [{}], "writeConcern": 1 },
+        14,
+    )
+    .await;
+    does(
+        &mut client,
+        doc! { "find": "a", "readConcern": { "level": "majority" } },
+    )
+    .await;
+    refused(
+        &mut client,
+        doc! { "find": "a", "readConcern": { "level": "zzz" } },
+        9,
+    )
+    .await;
+}
+
+/// No answer has a document that drivers take for damaged.
+#[tokio::test]
+async fn what_does_not_go_into_one_document_is_refused() {
+    let front = front(None);
+    let mut client = client(&front);
+    for n in 0..17 {
+        let one = doc! { "_id": n, "s": format!("{n:02}").repeat(1 << 19) };
+        does(&mut client, doc! { "insert": "a", "documents": [one] }).await;
+    }
+    let all = doc! { "$group": { "_id": Bson::Null, "all": { "$push": "$s" } } };
+    let aggregate = |stages: Vec<Document>| doc! { "aggregate": "a", "pipeline": stages, "cursor": {} };
+    refused(&mut client, aggregate(vec![all.clone()]), 10334).await;
+    refused(&mut client, doc! { "distinct": "a", "key": "s" }, 17217).await;
+    does(&mut client, aggregate(vec![doc! { "$limit": 15 }, all])).await;
+    does(
+        &mut client,
+        doc! { "distinct": "a", "key": "s", "query": { "_id": { "$lt": 15 } } },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_cursor_goes_on_where_its_batch_ended() {
     let front = front(None);
     let mut client = client(&front);
