@@ -407,6 +407,36 @@ fn a_journal_that_lost_its_file_is_told_by_whoever_looks() {
     assert!(err.contains("database.redb-journal"), "{out}{err}");
 }
 
+/// What reads a page that holds something else may panic inside; a person is told of a damaged file.
+#[test]
+fn a_damaged_file_is_told_as_such_and_nothing_else() {
+    let project = Scratch::new(&[("one", "exports.main = () => 1")]);
+    let dir = project.path();
+    let rows: String = (0..3000)
+        .map(|n| format!("{}\n", json!({"_id": n, "s": "x".repeat(300)})))
+        .collect();
+    project.write("rows.jsonl", &rows);
+    let rows = dir.join("rows.jsonl");
+    let (good, out, err) = done(db(dir, &["import", "a", rows.to_str().unwrap()]));
+    assert!(good, "{out}{err}");
+    let file = dir.join(".yunqiao/database.redb");
+    let sound = fs::read(&file).unwrap();
+    let mut refused = 0;
+    for page in [3, 8, 21, 34, 55, 89] {
+        let mut damaged = sound.clone();
+        damaged[page * 4096..][..4096].fill(0xA5);
+        fs::write(&file, &damaged).unwrap();
+        let (good, out, err) = done(db(dir, &["ls"]));
+        assert!(!err.contains("panicked"), "{page}: {out}{err}");
+        if !good {
+            assert!(err.contains("is damaged"), "{page}: {out}{err}");
+            refused += 1;
+        }
+        assert_eq!(fs::read(&file).unwrap(), damaged, "{page}");
+    }
+    assert!(refused > 3, "{refused}");
+}
+
 #[test]
 fn the_database_of_serve_is_reached_by_its_configuration() {
     let project = Scratch::new(&[("one", "exports.main = () => 1")]);

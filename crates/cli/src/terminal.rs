@@ -122,6 +122,10 @@ fn give(said: Said) {
 
 /// A thread that panics is told of like anything else: the usual hook would wait for the terminal.
 fn panicked(info: &PanicHookInfo<'_>) {
+    // What reads a damaged file says so by itself.
+    if datafile::panics_are_caught() {
+        return;
+    }
     say(format!("{}\n", escape::block(&info.to_string(), render::MARGIN)));
 }
 

@@ -7,7 +7,6 @@ use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
     io,
     os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -21,6 +20,7 @@ use redb::{
 use crate::{
     Cause, FileError, Replay,
     journal::{self, Journal, JournalError, OpenedFor, Stated},
+    panics,
     trial::{self, NO_PAGE, Verdict},
 };
 
@@ -367,9 +367,7 @@ pub(crate) fn open_database(
 ) -> Result<Database, FileError> {
     let lent = Lent(Arc::clone(backend));
     // See `trial`; a file that was open before is not tried.
-    let opened = panic::catch_unwind(AssertUnwindSafe(|| {
-        Builder::new().set_cache_size(cache).create_with_backend(lent)
-    }));
+    let opened = panics::caught(|| Builder::new().set_cache_size(cache).create_with_backend(lent));
     match opened {
         Ok(opened) => opened.map_err(|error| refused(path, form, error)),
         Err(_) => Err(FileError::Damaged {

@@ -27,7 +27,6 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::OpenOptionsExt as _,
-    panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -41,6 +40,7 @@ use self::record::RecordRun;
 use crate::{
     Backend, Cause, Redo, RedoSteps, Replay, WorkError,
     file::{OpenBackend, sync_folder},
+    panics,
     trial::NO_PAGE,
 };
 
@@ -315,8 +315,7 @@ impl Journal {
         let Some(generation) = stated.generation.filter(|_| found.records > 0) else {
             return Ok(());
         };
-        // redb panics at pages that hold something else.
-        let done = panic::catch_unwind(AssertUnwindSafe(|| {
+        let done = panics::caught(|| {
             let mut write = database.begin_write().map_err(|error| io(error.into()))?;
             write
                 .set_durability(Durability::None)
@@ -331,7 +330,7 @@ impl Journal {
                 return Err(JournalError::Damaged);
             }
             write.commit().map_err(|error| io(error.into()))
-        }));
+        });
         done.unwrap_or_else(|_| Err(JournalError::Redo(NO_PAGE.into())))
     }
 

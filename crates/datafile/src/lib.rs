@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod guarded;
 mod journal;
+mod panics;
 mod redo;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -16,4 +17,5 @@ mod trial;
 pub use error::{Cause, Failure, FileError, WorkError};
 pub use file::{Backend, BringUp, FileSettings, Form, OpenBackend, is_at};
 pub use guarded::{DataFile, Wrote};
+pub use panics::panics_are_caught;
 pub use redo::{Redo, RedoError, RedoStep, RedoSteps, Replay};

@@ -5,7 +5,6 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     io,
-    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,6 +13,7 @@ use redb::StorageBackend;
 use crate::{
     Backend,
     blocks::{BLOCK, STEP, parts},
+    panics,
 };
 
 /// Files up to this size are read whole at each start, with the checksum of each page. Of a larger one, which would take long, only what the
@@ -44,8 +44,7 @@ pub(crate) fn judge<T>(
         Err(error) => return Verdict::Refused(redb::DatabaseError::Storage(error.into())),
     };
     let trial = Trial::new(backend, length);
-    // redb panics at some pages that were overwritten. It has nothing in its hands that a panic could leave half done.
-    let judged = panic::catch_unwind(AssertUnwindSafe(|| {
+    let judged = panics::caught(|| {
         let mut database = redb::Builder::new()
             .set_cache_size(cache)
             .create_with_backend(trial)?;
@@ -53,7 +52,7 @@ pub(crate) fn judge<T>(
             return Ok(None);
         }
         Ok(Some(look(&database)))
-    }));
+    });
     match judged {
         Ok(Ok(Some(found))) => Verdict::Sound(found),
         Ok(Ok(None)) => Verdict::Damaged("the checksum of one of its pages does not match the page"),
