@@ -164,11 +164,11 @@ pub struct WireRequest {
 const READS: [&str; 6] = ["find", "getMore", "aggregate", "count", "distinct", "explain"];
 
 impl WireRequest {
-    /// Whether it reads alone, and in no transaction: it may be given up at any point.
+    /// Whether it reads alone: it may be given up at any point. A transaction that it belongs to stays open.
     #[must_use]
     pub fn is_read(&self) -> bool {
         let name = self.command.keys().next();
-        name.is_some_and(|name| READS.contains(&name.as_str())) && !self.command.contains_key("txnNumber")
+        name.is_some_and(|name| READS.contains(&name.as_str()))
     }
 
     /// Reads what stands behind a header.

@@ -619,19 +619,25 @@ async fn what_a_connection_asked_for_ends_with_it() {
         TcpStream::connect(address).await.unwrap(),
     ];
     let ping = bytes(&doc! { "ping": 1, "$db": "admin" });
-    for stream in &mut asking {
+    let mut in_transaction = endless();
+    let session = doc! { "id": bson::Uuid::new() };
+    in_transaction
+        .extend(doc! { "lsid": session, "txnNumber": 1i64, "autocommit": false, "startTransaction": true });
+    let asked = [endless(), in_transaction];
+    for (stream, asked) in asking.iter_mut().zip(&asked) {
         stream.write_all(&ping).await.unwrap();
         assert_eq!(said(stream).await, doc! { "ok": 1.0 });
-        stream.write_all(&bytes(&endless())).await.unwrap();
+        stream.write_all(&bytes(asked)).await.unwrap();
     }
     drop(asking);
-    // There are two seats, and one is free when its work has ended.
+    // There are two seats, and each is free when its work has ended.
     let free = async {
-        loop {
+        let mut seated = Vec::new();
+        while seated.len() < 2 {
             let mut stream = TcpStream::connect(address).await.unwrap();
             let _ = stream.write_all(&ping).await;
             if stream.read_exact(&mut [0; 16]).await.is_ok() {
-                break;
+                seated.push(stream);
             }
         }
     };
