@@ -14,6 +14,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     fs::{self, File},
     io::{self, BufRead, BufReader, BufWriter, Read as _, Write},
     os::unix::fs::DirBuilderExt as _,
@@ -50,6 +51,8 @@ const VERSION: u32 = 1;
 const STATE: &str = "state";
 
 const MANIFEST: &str = "manifest.json";
+/// How the name of a folder begins in which a state is written before it takes its place.
+const WORKING: &str = ".yunqiao-state-";
 const OUTBOX: &str = "outbox.jsonl";
 const IMAGES: &str = "outbox";
 const DATABASE: &str = "database";
@@ -229,17 +232,69 @@ pub(super) async fn put_aside(place: &StatePlace, to: &Path) -> anyhow::Result<S
 async fn write_beside(place: &StatePlace, to: &Path, is_private: bool) -> anyhow::Result<StateCount> {
     let parent = to.parent().with_context(|| cannot_be_made(to))?;
     fs::create_dir_all(parent).with_context(|| cannot_be_made(parent))?;
-    let beside = tempfile::Builder::new()
-        .prefix(".yunqiao-state-")
-        .tempdir_in(parent)
-        .with_context(|| cannot_be_made(to))?;
+    let beside = match working_folder(parent) {
+        // A volume, for instance, of which the container may write into nothing else.
+        Err(_) if to.is_dir() => return write_within(place, to).await,
+        beside => beside.with_context(|| cannot_be_made(to))?,
+    };
     let whole = beside.path().join("new");
     let mode = if is_private { 0o700 } else { 0o777 };
     let made = fs::DirBuilder::new().mode(mode).create(&whole);
     made.with_context(|| cannot_be_made(&whole))?;
     let count = write(place, &whole).await?;
-    take_place(beside, &whole, to)?;
+    match take_place(beside, &whole, to) {
+        Err(error) if is_mounted(&error) => write_within(place, to).await,
+        taken => taken.map(|()| count),
+    }
+}
+
+fn working_folder(within: &Path) -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix(WORKING).tempdir_in(within)
+}
+
+/// Whether a folder could not be moved because something is mounted there.
+fn is_mounted(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(
+        kind,
+        Some(io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices)
+    )
+}
+
+/// Writes the state into a folder that has to stay, in the place of what is in it.
+async fn write_within(place: &StatePlace, to: &Path) -> anyhow::Result<StateCount> {
+    let working = working_folder(to).with_context(|| cannot_be_made(to))?;
+    let (whole, old) = (working.path().join("new"), working.path().join("old"));
+    fs::create_dir(&whole).with_context(|| cannot_be_made(&whole))?;
+    fs::create_dir(&old).with_context(|| cannot_be_made(&old))?;
+    let count = write(place, &whole).await?;
+    take_contents(working, &whole, to)?;
     Ok(count)
+}
+
+/// Has what is in `whole`, which lies in `working` in the folder `to`, take the place of all else there; if it cannot, that stays.
+fn take_contents(working: TempDir, whole: &Path, to: &Path) -> anyhow::Result<()> {
+    let old = working.path().join("old");
+    let own = working.path().file_name().map(OsStr::to_owned);
+    let taken = move_all(to, &old, own.as_deref()).and_then(|()| move_all(whole, to, None));
+    let Err(error) = taken else { return Ok(()) };
+    let failed = anyhow::Error::new(error).context(cannot_be_made(to));
+    if move_all(&old, to, None).is_err() {
+        let kept = working.keep().join("old");
+        let kept = kept.display();
+        return Err(failed.context(say!("what was there lies in {kept}", "原有内容在 {kept}")));
+    }
+    Err(failed)
+}
+
+/// Moves what is in one folder into another one, but for the entry of that name, until one cannot be moved.
+fn move_all(from: &Path, to: &Path, but: Option<&OsStr>) -> io::Result<()> {
+    for entry in fs::read_dir(from)?.collect::<io::Result<Vec<_>>>()? {
+        if but != Some(entry.file_name().as_os_str()) {
+            fs::rename(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Has `whole`, which lies in `beside`, take the place of what is at `to`; if it cannot, that stays.
@@ -288,6 +343,10 @@ pub(super) fn check_place(to: &Path) -> anyhow::Result<()> {
     // What is not there of the way to it is made with it.
     let nearest = to.ancestors().skip(1).find(|folder| folder.exists());
     let tried = nearest.map(tempfile::tempdir_in).transpose();
+    let tried = match tried {
+        Err(_) if to.is_dir() => tempfile::tempdir_in(&to).map(Some),
+        tried => tried,
+    };
     tried.map(drop).with_context(|| cannot_be_made(&to))
 }
 
@@ -1040,5 +1099,36 @@ mod tests {
         take_place(beside, &missing, &to).unwrap_err();
         assert_eq!(fs::read_to_string(to.join("users.json")).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// A folder that cannot be moved has the new contents in it, or the old ones.
+    #[test]
+    fn contents_are_replaced_where_the_folder_has_to_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path();
+        let names = || {
+            let entries = fs::read_dir(to).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.collect::<BTreeSet<_>>()
+        };
+        fs::write(to.join("users.json"), "old").unwrap();
+        fs::write(to.join("state.json"), "old").unwrap();
+        let working = || {
+            let working = working_folder(to).unwrap();
+            fs::create_dir(working.path().join("old")).unwrap();
+            working
+        };
+        let first = working();
+        let missing = first.path().join("new");
+        take_contents(first, &missing, to).unwrap_err();
+        assert_eq!(names(), ["state.json", "users.json"].map(str::to_owned).into());
+        assert_eq!(fs::read_to_string(to.join("users.json")).unwrap(), "old");
+        let second = working();
+        let whole = second.path().join("new");
+        fs::create_dir_all(whole.join("database")).unwrap();
+        fs::write(whole.join("users.json"), "new").unwrap();
+        take_contents(second, &whole, to).unwrap();
+        assert_eq!(names(), ["database", "users.json"].map(str::to_owned).into());
+        assert_eq!(fs::read_to_string(to.join("users.json")).unwrap(), "new");
     }
 }
