@@ -1063,7 +1063,7 @@ fn what_clients_may_do_is_shown_and_tried_by_clicks() {
         &[
             (
                 "yunqiao.toml",
-                "[database.collections.plain]\n[database.collections.news]\npermission = \"ADMINWRITE\"\n",
+                "[database.collections.plain]\n[database.collections.news]\npermission = \"ADMINWRITE\"\n[database.collections.what_somebody_gave_a_rather_long_name]\n",
             ),
             (
                 "database.rules.json",
