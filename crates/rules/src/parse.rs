@@ -117,6 +117,10 @@ impl<'a> Parser<'a> {
         if self.at < self.text.len() {
             return self.fault("there is more than one expression: join them with && or ||");
         }
+        if is_no_condition(&whole) {
+            self.at = 0;
+            return self.fault("this is a value, and neither true nor false: compare it with something, or write true or false");
+        }
         Ok(match parts.len() {
             0 | 1 => vec![Part {
                 at: 0..self.text.len(),
@@ -281,8 +285,14 @@ impl<'a> Parser<'a> {
         if self.gets_around > MOST_GETS_NESTED {
             return self.fault(&format!("get() stands in get() at most {MOST_GETS_NESTED} deep"));
         }
+        self.blanks();
+        let path_at = self.at;
         let path = self.any(&mut None)?;
         self.gets_around -= 1;
+        if !may_name_document(&path) {
+            self.at = path_at;
+            return self.fault("get() reads one document: get('database.COLLECTION.ID')");
+        }
         self.expects(")")?;
         Ok(Expression::Get(Box::new(path)))
     }
@@ -518,6 +528,31 @@ impl<'a> Parser<'a> {
             at: self.at,
             why: why.to_owned(),
         })
+    }
+}
+
+/// Whether an expression is never true or false.
+const fn is_no_condition(expression: &Expression) -> bool {
+    match expression {
+        Expression::Constant(value) => !matches!(value, Bson::Boolean(_)),
+        Expression::Template(_) | Expression::List(_) | Expression::Sum(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether a path may be that of a document; of what is computed only the beginning is known.
+fn may_name_document(path: &Expression) -> bool {
+    match path {
+        Expression::Constant(Bson::String(path)) => {
+            let parts: Vec<_> = path.split('.').collect();
+            parts.len() >= 3 && parts.first() == Some(&"database") && parts.iter().all(|part| !part.is_empty())
+        }
+        Expression::Constant(_) => false,
+        Expression::Template(parts) | Expression::Sum(parts) => match parts.first() {
+            Some(Expression::Constant(Bson::String(begin))) => begin.starts_with("database."),
+            _ => true,
+        },
+        _ => true,
     }
 }
 
