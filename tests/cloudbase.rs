@@ -602,6 +602,27 @@ async fn passwords_are_added_changed_and_guessed_slowly() {
     }
     errors.dedup();
     assert_eq!(errors.len(), 1, "nobody learns which names there are: {errors:?}");
+    let remove = |name: &str| {
+        let mut command = yunqiao();
+        command.args(["user", "--dir"]).arg(project.path());
+        run(command.args(["--json", "rm", name]))
+    };
+    let (output, out, err) = remove("dave");
+    assert!(output.status.success(), "{out}{err}");
+    let removed: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(removed["uid"], added["uid"]);
+    let refresh = json!({"grant_type": "refresh_token", "refresh_token": second["refresh_token"]});
+    let (_, out) = auth(&dev, "token", None, refresh).await;
+    assert_eq!(out["error"], "invalid_grant", "{out}");
+    let (status, _) = auth(&dev, "signin", None, sign_in("dave", "second password")).await;
+    assert_eq!(status, 400);
+    let (status, _) = auth(&dev, "signin", None, sign_in("carol", "correct horse")).await;
+    assert_eq!(status, 200, "the others are as they were");
+    let (output, _, err) = remove("dave");
+    assert!(
+        !output.status.success() && err.contains("yunqiao user ls"),
+        "{err}"
+    );
     dev.server.prints_soon("had a wrong name or password").await;
 }
 

@@ -538,6 +538,11 @@ pub(crate) enum UserCommand {
     },
     /// List users: uid, name
     Ls,
+    /// Remove a user; what they own stays, and whoever logged in by that name is logged out
+    Rm {
+        /// By which they log in
+        name: String,
+    },
 }
 
 #[derive(Debug, Arguments)]

@@ -94,6 +94,10 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
     ),
     ("List users: uid, name", "列出用户：uid、用户名"),
     (
+        "Remove a user; what they own stays, and whoever logged in by that name is logged out",
+        "移除用户；其名下的数据保留，用这个名字登录的会被登出",
+    ),
+    (
         "List files: size, when it was written, whose it is, path",
         "列出文件：大小、写入时间、所有者、路径",
     ),
@@ -355,6 +359,7 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "The configuration of `yunqiao serve`, for the data that it keeps",
         "`yunqiao serve` 的配置文件，数据由它保存",
     ),
+    ("By which they log in", "登录用的名字"),
     (
         "By which they log in, such as alice or alice@example.com",
         "登录用的名字，如 alice 或 alice@example.com",

@@ -13,6 +13,7 @@ use cloudbase::{LONGEST_PASSWORD, PasswordFile, SHORTEST_PASSWORD};
 use project::{ExposeSecret as _, Project, Secret};
 use serde_json::json;
 use toml::de::{DeTable, DeValue};
+use toml_edit::DocumentMut;
 
 use crate::{
     args,
@@ -28,6 +29,7 @@ pub(crate) fn run(user: &args::User, json: bool) -> anyhow::Result<ExitCode> {
     match &user.command {
         args::UserCommand::Add { name, replace } => add(&project, name, *replace, json),
         args::UserCommand::Ls => list(&project, json),
+        args::UserCommand::Rm { name } => remove(&project, name, json),
     }
 }
 
@@ -110,6 +112,35 @@ fn add(project: &Project, name: &str, replace: bool, json: bool) -> anyhow::Resu
                 ),
             );
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes a user out of the file, and leaves the rest as it is.
+fn remove(project: &Project, name: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let path = file(project);
+    let text = read(&path)?;
+    let users = PasswordFile::parse(&text).with_context(|| path.display().to_string())?;
+    let shown = path.display();
+    let Some(user) = users.get(name) else {
+        bail!(say!(
+            "{shown} has no user {name:?}: `yunqiao user ls` lists those there are",
+            "{shown} 里没有用户 {name:?}：`yunqiao user ls` 列出现有用户"
+        ));
+    };
+    let uid = &user.uid;
+    let mut rest: DocumentMut = text.parse().with_context(|| path.display().to_string())?;
+    rest.remove(name);
+    let rest = rest.to_string();
+    PasswordFile::parse(&rest).with_context(|| path.display().to_string())?;
+    write(&path, &rest)?;
+    if json {
+        print::json(&json!({"name": name, "uid": uid, "file": path}));
+    } else {
+        print::done(say!(
+            "{name} ({uid}) is gone from {shown}",
+            "{name}（{uid}）已从 {shown} 移除"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -545,7 +545,9 @@ fn may_name_document(path: &Expression) -> bool {
     match path {
         Expression::Constant(Bson::String(path)) => {
             let parts: Vec<_> = path.split('.').collect();
-            parts.len() >= 3 && parts.first() == Some(&"database") && parts.iter().all(|part| !part.is_empty())
+            parts.len() >= 3
+                && parts.first() == Some(&"database")
+                && parts.iter().all(|part| !part.is_empty())
         }
         Expression::Constant(_) => false,
         Expression::Template(parts) | Expression::Sum(parts) => match parts.first() {

@@ -26,7 +26,11 @@ fn a_rule_that_is_wrong_says_where_and_what_to_write() {
         ("doc.x == get('a.b').x", 14, "get('database.COLLECTION.ID')"),
         ("get( 'database.a').x == 1", 6, "get('database.COLLECTION.ID')"),
         ("get(1).x == 1", 5, "get('database.COLLECTION.ID')"),
-        ("get(`shops.${doc.id}`).x == 1", 5, "get('database.COLLECTION.ID')"),
+        (
+            "get(`shops.${doc.id}`).x == 1",
+            5,
+            "get('database.COLLECTION.ID')",
+        ),
         ("'a'", 1, "neither true nor false"),
         ("1", 1, "neither true nor false"),
         ("[doc.a]", 1, "neither true nor false"),
