@@ -618,10 +618,10 @@ async fn passwords_are_added_changed_and_guessed_slowly() {
     assert_eq!(status, 400);
     let (status, _) = auth(&dev, "signin", None, sign_in("carol", "correct horse")).await;
     assert_eq!(status, 200, "the others are as they were");
-    let (output, _, err) = remove("dave");
+    let (output, out, err) = remove("dave");
     assert!(
-        !output.status.success() && err.contains("yunqiao user ls"),
-        "{err}"
+        !output.status.success() && out.contains("yunqiao user ls"),
+        "{out}{err}"
     );
     dev.server.prints_soon("had a wrong name or password").await;
 }
