@@ -167,6 +167,12 @@ impl S3Error {
         )
     }
 
+    /// Whether what was asked for may have been done all the same: its answer was lost, or it was asked for again since.
+    pub(crate) fn may_be_of_a_lost_answer(&self) -> bool {
+        let is_gone = matches!(self, Self::Refused { code, .. } if code == " NoSuchUpload");
+        is_gone || self.is_of_the_moment()
+    }
+
     /// What a server's refusal means.
     pub(crate) fn refused(
         status: Option<StatusCode>,

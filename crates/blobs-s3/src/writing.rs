@@ -236,10 +236,32 @@ impl ToS3 {
             Whole::AtOnce(content) => self.put(content.clone(), PutMode::Overwrite).await,
             Whole::InParts(parts) => parts.complete().await,
         };
-        match put {
-            Ok(put) => Ok(self.etag(put)),
-            Err(error) => Err(S3Error::of(error, &self.inner.place)),
+        let error = match put {
+            Ok(put) => return Ok(self.etag(put)),
+            Err(error) => S3Error::of(error, &self.inner.place),
+        };
+        if let Whole::InParts(_) = whole
+            && error.may_be_of_a_lost_answer()
+            && let Ok(Some(there)) = self.inner.look(&self.new.path).await
+            && self.is_done(&there, whole)
+        {
+            return Ok(there.etag);
         }
+        Err(error)
+    }
+
+    /// Whether what lies there is what came: then it is done, though the answer was lost, and nothing of it is to be broken off.
+    fn is_done(&self, there: &Blob, whole: &mut Whole) -> bool {
+        let etag = match whole {
+            Whole::AtOnce(_) => Some(base16ct::lower::encode_string(&self.digest.clone().finalize())),
+            Whole::InParts(parts) => parts.etag(),
+        };
+        let is_done =
+            there.size == self.size && there.owner == self.new.owner && Some(&there.etag) == etag.as_ref();
+        if is_done && let Whole::InParts(parts) = whole {
+            parts.ended = true;
+        }
+        is_done
     }
 
     /// The ETag of what was put; of what was put at once it is the MD5, where the server does not say.
@@ -276,8 +298,14 @@ impl ToS3 {
     /// what else was judged is looked at right before.
     async fn place_if(&self, whole: &mut Whole, may: &MayReplace) -> Result<Option<String>> {
         let mut last = BlobError::Changed;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let there = self.inner.look(&self.new.path).await?;
+            if attempt > 0
+                && let Some(there) = &there
+                && self.is_done(there, whole)
+            {
+                return Ok(Some(there.etag.clone()));
+            }
             if !may(there.as_ref()) {
                 return Ok(None);
             }
@@ -299,7 +327,7 @@ impl ToS3 {
                 // A server without conditions, as Alibaba's OSS is.
                 Err(error) if error.is_not_implemented() => lacks_conditions.store(true, Ordering::Relaxed),
                 // The client of object stores sends what has no condition again by itself; here it is judged anew first.
-                Err(error) if error.is_of_the_moment() => last = error.into(),
+                Err(error) if error.may_be_of_a_lost_answer() => last = error.into(),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -349,6 +377,21 @@ impl Parts {
             self.sent.push(sent.map_err(|error| self.inner.error(error))?);
         }
         Ok(())
+    }
+
+    /// The ETag of the file that is made of them, where the server makes it as S3 does; `None` where theirs are no MD5.
+    fn etag(&self) -> Option<String> {
+        let mut digest = Md5::new();
+        for part in &self.sent {
+            let etag = bare(&part.content_id);
+            digest.update(
+                base16ct::mixed::decode_vec(etag)
+                    .ok()
+                    .filter(|md5| md5.len() == 16)?,
+            );
+        }
+        let digest = base16ct::lower::encode_string(&digest.finalize());
+        Some(format!("{digest}-{}", self.sent.len()))
     }
 
     /// Makes a file of them, once all have arrived.

@@ -350,6 +350,37 @@ async fn what_came_in_parts_is_judged_anew_where_another_came() {
 }
 
 /// They need no encoding, since the SDK encodes them once more, and a browser runs nothing of what they lead to.
+/// What was done is not told as an error, nor refused since its own file lies there: it is asked whether it was done.
+#[tokio::test]
+async fn a_lost_answer_is_no_error_where_the_file_is_there() {
+    let store = ObjectStore::start();
+    let bucket = store.bucket(&http()).await;
+    let proxy = Proxy::start(&store.endpoint).await;
+    let blobs = S3::new(&settings(&proxy.endpoint, &bucket)).unwrap();
+    for (path, size, lost, is_judged) in [
+        ("small", 10, "PUT", true),
+        ("large", OVER_ONE_PART, "POST", true),
+        ("unjudged", OVER_ONE_PART, "POST", false),
+    ] {
+        let mut writing = blobs.write(new(path)).await.unwrap();
+        writing.push(vec![7; size].into()).await.unwrap();
+        proxy.hinder(Mode::LoseAnswerTo(lost), 1);
+        let done = match is_judged {
+            true => writing
+                .finish_if(Box::new(|there| there.is_none()))
+                .await
+                .unwrap(),
+            false => Some(writing.finish().await.unwrap()),
+        };
+        let there = blobs.look(&path.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(
+            (there.size, done.map(|done| done.etag)),
+            (size as u64, Some(there.etag)),
+            "{path}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn addresses_are_the_buckets_own() {
     let store = ObjectStore::start();

@@ -16,6 +16,8 @@ pub enum Mode {
     Answer(String),
     /// It is answered with this where it is of that method; others pass, and do not count.
     AnswerTo(&'static str, String),
+    /// It is done where it is of that method, and its answer is lost; others pass, and do not count.
+    LoseAnswerTo(&'static str),
     /// The answer breaks off after so many bytes.
     CutAfter(usize),
     /// The answer stops after so many bytes, and the connection stays.
@@ -77,7 +79,11 @@ async fn serve(mut client: TcpStream, to: String, hindrance: Hindrance, heads: H
         let mut hindrance = hindrance.lock().unwrap();
         match &*hindrance {
             (_, 0) => None,
-            (Some(Mode::AnswerTo(method, _)), _) if !head.starts_with(method.as_bytes()) => None,
+            (Some(Mode::AnswerTo(method, _) | Mode::LoseAnswerTo(method)), _)
+                if !head.starts_with(method.as_bytes()) =>
+            {
+                None
+            }
             (mode, left) => {
                 let (mode, left) = (mode.clone(), left - 1);
                 hindrance.1 = left;
@@ -86,6 +92,7 @@ async fn serve(mut client: TcpStream, to: String, hindrance: Hindrance, heads: H
         }
     };
     let stalls = matches!(mode, Some(Mode::StallAfter(_)));
+    let is_lost = matches!(mode, Some(Mode::LoseAnswerTo(_)));
     let most = match mode {
         Some(Mode::Close) => return None,
         Some(Mode::Answer(answer) | Mode::AnswerTo(_, answer)) => {
@@ -96,14 +103,18 @@ async fn serve(mut client: TcpStream, to: String, hindrance: Hindrance, heads: H
             return client.read_to_end(&mut dropped).await.ok().map(drop);
         }
         Some(Mode::CutAfter(most) | Mode::StallAfter(most)) => most,
-        None => usize::MAX,
+        Some(Mode::LoseAnswerTo(_)) | None => usize::MAX,
     };
     let mut server = TcpStream::connect(to).await.ok()?;
     server.write_all(&head).await.ok()?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let sending = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
-    let _ = tokio::io::copy(&mut (&mut from_server).take(most as u64), &mut to_client).await;
+    let mut answer = (&mut from_server).take(most as u64);
+    let _ = match is_lost {
+        true => tokio::io::copy(&mut answer, &mut tokio::io::sink()).await,
+        false => tokio::io::copy(&mut answer, &mut to_client).await,
+    };
     if stalls {
         // Until the client has had enough.
         let _ = sending.await;
