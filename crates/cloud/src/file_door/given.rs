@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use files::StorageRefusal;
 use http::{
     Version,
-    header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODING},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, TRANSFER_ENCODING},
     request::Parts,
 };
 
@@ -40,6 +40,20 @@ impl<'a> Given<'a> {
             return Err(FileRefusal::openly(
                 StorageRefusal::Malformed,
                 "a file is sent whole: Content-Range says that this is a part of one",
+            ));
+        }
+        // An object store keeps it with the object and says it of each download. Here no coding is kept: without it the reader would take
+        // the coded bytes for the file.
+        let codings = headers.get_all(CONTENT_ENCODING).iter();
+        if let Some(coding) = codings
+            .map(|coding| String::from_utf8_lossy(coding.as_bytes()))
+            .find(|coding| !coding.eq_ignore_ascii_case("identity"))
+        {
+            return Err(FileRefusal::openly(
+                StorageRefusal::Malformed,
+                format_args!(
+                    "a file is sent as it is to be had: its Content-Encoding ({coding:?}) would not be said of its downloads"
+                ),
             ));
         }
         let md5 = headers.get("content-md5").map(|given| {

@@ -179,6 +179,19 @@ async fn a_head_that_does_not_go_with_the_file_writes_nothing() {
     for (headers, answered) in [
         (vec![five, ("content-md5", "XUFAKrxLKna5cZ2REBfFkg==")], (200, "")),
         (vec![five, ("content-type", &long)], (200, "")),
+        (vec![five, ("content-encoding", "Identity")], (200, "")),
+        (
+            vec![five, ("content-encoding", "gzip")],
+            (400, "Content-Encoding"),
+        ),
+        (
+            vec![
+                five,
+                ("content-encoding", "identity"),
+                ("content-encoding", "aws-chunked"),
+            ],
+            (400, "aws-chunked"),
+        ),
         (
             vec![five, ("content-range", "bytes 5-9/10")],
             (400, "InvalidArgument"),
