@@ -551,16 +551,27 @@ async fn who_asks_before_sending_what_is_refused_is_told_at_once() {
     let place: Value = place.json().await.unwrap();
     let url = place["data"]["url"].as_str().unwrap();
     let path = &url[url.find("/v1/files/").unwrap()..];
-    let host = dev.server.url.strip_prefix("http://").unwrap();
-    for (path, length, status) in [
-        (path, 99_999_999, "HTTP/1.1 413 "),
-        ("/v1/files/forged/a.txt", 5, "HTTP/1.1 403 "),
+    let secret = format!("authorization: Bearer {OPERATOR_SECRET}\r\n");
+    let own = "/operator/files/content?path=.yunqiao/a.txt";
+    let part = format!("{secret}content-range: bytes 5-9/10\r\n");
+    for (door, path, headers, length, status) in [
+        (&dev.server.url, path, "", 99_999_999, "HTTP/1.1 413 "),
+        (&dev.server.url, "/v1/files/forged/a.txt", "", 5, "HTTP/1.1 403 "),
+        (&dev.operator, own, &secret, 5, "HTTP/1.1 400 "),
+        (
+            &dev.operator,
+            "/operator/files/content?path=a.txt",
+            &part,
+            5,
+            "HTTP/1.1 400 ",
+        ),
         // Where nothing is against it, the rest is asked for.
-        (path, 5, "HTTP/1.1 100 "),
+        (&dev.server.url, path, "", 5, "HTTP/1.1 100 "),
     ] {
+        let host = door.strip_prefix("http://").unwrap();
         let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
         let head = format!(
-            "PUT {path} HTTP/1.1\r\nhost: {host}\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+            "PUT {path} HTTP/1.1\r\nhost: {host}\r\n{headers}expect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut said = vec![0; status.len()];

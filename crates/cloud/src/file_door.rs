@@ -46,7 +46,7 @@ use crate::{
     storage::{FILES, PUBLIC, REFUSED, StorageAccess, caller_of, path_of_refused},
 };
 
-use body::{UploadBody, drain};
+use body::UploadBody;
 use display::file_response;
 use given::{Given, Md5Digest, bounded};
 use refusal::{FileRefusal, refused};
@@ -112,7 +112,7 @@ impl FileDoor {
     }
 
     /// Answers the operator, who needs no right: `GET` or `HEAD` gives the file at this path, and `PUT` writes one that is `owner`'s,
-    /// of any size.
+    /// of any size. What is left of the body is as [`FileDoor::answer`] has it.
     pub async fn answer_operator<B>(
         &self,
         path: CloudPath,
@@ -126,13 +126,10 @@ impl FileDoor {
         B::Error: Error + Send + Sync,
     {
         let answered = match head.method {
-            Method::PUT if path.is_own() => {
-                drain(&mut UploadBody::new(body).body).await;
-                Err(FileRefusal::openly(
-                    StorageRefusal::Malformed,
-                    CloudPathError::Own,
-                ))
-            }
+            Method::PUT if path.is_own() => Err(FileRefusal::openly(
+                StorageRefusal::Malformed,
+                CloudPathError::Own,
+            )),
             Method::PUT => {
                 let right = Upload {
                     path,
@@ -148,9 +145,6 @@ impl FileDoor {
                     }
                     Err(refused) => Err(refused),
                 };
-                if done.is_err() {
-                    drain(&mut coming.body).await;
-                }
                 done.map(answered)
             }
             _ => self.give(&path, None, head).await,

@@ -1,4 +1,4 @@
-//! The body of an upload: how long it may take to come, and what of it is read that nobody wants.
+//! The body of an upload, and how long it may take to come.
 
 use std::{
     error::Error,
@@ -22,10 +22,6 @@ use super::refusal::FileRefusal;
 const UPLOAD_BASE: Duration = Duration::from_secs(60);
 /// ...and so many bytes of it more in each second beyond that.
 const UPLOAD_LEAST: u64 = 16 << 10;
-/// A body that is not wanted is read and dropped up to here, so that whoever sends it sees the answer.
-const DRAIN_LIMIT: usize = 32 << 20;
-/// Nor is it read for longer than this.
-const DRAIN_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of a form that are read at a time, at least.
 const FORM_PIECE: usize = 64 << 10;
 /// Bytes of a form that may go by before a part of it begins.
@@ -33,7 +29,7 @@ const FORM_HEAD: usize = 1 << 20;
 
 /// A body on its way, within its time.
 pub(super) struct UploadBody<B> {
-    pub(super) body: B,
+    body: B,
     since: Instant,
     read: u64,
 }
@@ -100,25 +96,6 @@ where
             Ok(bytes.map(|bytes| (bytes, (coming, unread))))
         })
     }
-}
-
-/// Reads what is left and drops it, so that a reply given early is seen.
-pub(super) async fn drain<B>(body: &mut B)
-where
-    B: Body<Data = Bytes> + Send + Unpin,
-    B::Error: Error + Send + Sync,
-{
-    let drained = async {
-        let mut left = DRAIN_LIMIT;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            let Some(less) = left.checked_sub(length) else {
-                break;
-            };
-            left = less;
-        }
-    };
-    let _ = tokio::time::timeout(DRAIN_WITHIN, drained).await;
 }
 
 /// A body that broke off inside a form.

@@ -112,9 +112,11 @@ pub(super) async fn answer(
                 return Err(Failure::malformed("one file is asked for, as path"));
             };
             let reply = door
-                .answer_operator(path, &query.owner, head, body, request_id)
+                .answer_operator(path, &query.owner, head, &mut *body, request_id)
                 .await;
             if let Some(why) = &reply.why {
+                // The rest of what it sends is taken, so that it sees why.
+                body.discard().await;
                 tracing::info!(why, "the operator was refused a file");
             }
             let mut reply = reply.response.map(ReplyBody::from);
