@@ -1194,7 +1194,10 @@ fn what_clients_watch_and_who_has_logged_in_is_shown_by_clicks() {
 
 #[test]
 fn files_are_sent_seen_and_removed_by_clicks() {
-    by_clicks("files.mjs", "[storage]\npermission = \"PRIVATE\"\n");
+    by_clicks(
+        "files.mjs",
+        "[storage]\npermission = \"PRIVATE\"\nquota = \"100MB\"\n",
+    );
 }
 
 #[test]

@@ -117,6 +117,7 @@ impl Serving {
                 at_the_place: false,
                 url_life: Duration::from_secs(60),
                 most: 1 << 20,
+                quota: None,
             },
             push: Some(push::Receiver::new(settings(APPID, TOKEN, KEY, Mode::Secure, Format::Json)).unwrap()),
             runtime: runtime.clone(),

@@ -94,6 +94,11 @@ try {
     await page.follow('.files .folder a', '/files')
     await counts('.files tbody tr', 4)
     await page.shows('.files', '24.0 MB')
+    // What counts in the quota is more than the contents.
+    await page.shows(
+      'main p.dim',
+      'Total: 4 files, 24.0 MB; with 4 KB more for each, 24.0 MB of the quota of 100.0 MB',
+    )
     await page.shows('.crumbs', '2026')
 
     // One of the same path only where that is wanted; what storage refuses it says.

@@ -67,6 +67,7 @@ pub(crate) async fn open(
         permission: Arc::default(),
         url_life: settings.url_life,
         most: settings.max_size,
+        quota: settings.quota,
     })
 }
 

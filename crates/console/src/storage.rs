@@ -115,12 +115,17 @@ pub(crate) fn changes(inner: &Inner) -> watch::Receiver<()> {
 async fn page(inner: &Inner, viewer: &Viewer, query: &Fields) -> Response<ReplyBody> {
     let (lang, shelf) = (viewer.lang, Shelf::of(query));
     let now = list(inner, viewer, &shelf).await;
-    let usage = inner.gateway.storage().blobs.usage().await;
+    let storage = inner.gateway.storage();
+    let usage = storage.blobs.usage().await;
     let content = html! {
         (production(viewer))
         @if let Ok(usage) = usage {
             p .dim {
                 (lang.t("Total: ", "共 ")) (grouped(usage.files)) (lang.t(" files, ", " 个文件，")) (size(usage.bytes))
+                @if let Some(quota) = storage.quota {
+                    (lang.t("; with 4 KB more for each, ", "；每个另计 4 KB，合计 ")) (size(usage.of_quota(None)))
+                    (lang.t(" of the quota of ", "，配额为 ")) (size(quota))
+                }
             }
         }
         (crumbs(lang, shelf.folder()))

@@ -48,6 +48,8 @@ pub struct StorageAccess {
     pub url_life: Duration,
     /// The largest file, in bytes.
     pub most: u64,
+    /// What all files may take together, in bytes, with what each has beside its content.
+    pub quota: Option<u64>,
 }
 
 impl StorageAccess {
@@ -223,6 +225,7 @@ impl StorageAccess {
             permission: Arc::default(),
             url_life: Duration::from_secs(60),
             most: 4 << 20,
+            quota: None,
         }
     }
 }
