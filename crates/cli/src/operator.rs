@@ -130,7 +130,7 @@ async fn found_way<T>(
         if patience.lasts().await {
             continue;
         }
-        let mend = end_that_one(project);
+        let mend = end_that_one(project, keeping);
         bail!(say!(
             "{place} is open in another process: {mend}",
             "{place} 已被另一个进程打开：{mend}"
@@ -150,13 +150,16 @@ fn file_in_use(error: &anyhow::Error) -> Option<&str> {
     }
 }
 
-/// The mend where another process has what a command wants to open.
-fn end_that_one(project: &Project) -> &'static str {
-    match project.settings.operator.secret {
-        Some(_) => t("wait for that one, or end it first", "请等它结束，或先终止它"),
-        None => t(
-            "wait for that one, or end it first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener",
-            "请等它结束，或先终止它；或在 yunqiao.toml 里给 [operator] 写上 secret_file，命令就会改走运维入口",
+/// The mend where another process has what a command wants to open. A `dev` says itself that it runs; of a `serve` it is not known.
+fn end_that_one(project: &Project, keeping: Keeping) -> &'static str {
+    match (keeping, &project.settings.operator.secret) {
+        (Keeping::BesideStore, None) => t(
+            "if it is another command, wait for that one; if it is a `yunqiao serve`, end it first, or give [operator] a secret_file in yunqiao.toml: then this goes by its listener",
+            "如果是另一条命令，请等它结束；如果是 `yunqiao serve`，请先终止它，或在 yunqiao.toml 里给 [operator] 写上 secret_file，命令就会改走运维入口",
+        ),
+        _ => t(
+            "it may be another command, such as a `yunqiao files put` of much; wait for that one, or end it first",
+            "可能是另一条命令，比如上传很多文件的 `yunqiao files put`；请等它结束，或先终止它",
         ),
     }
 }
