@@ -175,7 +175,8 @@ fn boundary(parameters: &str) -> Option<&str> {
     })
 }
 
-/// `; name=value; name="value"`. Nothing is an escape within quotes: the SDKs escape nothing there.
+/// `; name=value; name="value"`. Nothing is an escape within quotes: the SDKs escape nothing there, not even the quotes of a file's name.
+/// The one that ends a value has nothing behind it, or the next parameter.
 struct Parameters<'a>(&'a str);
 
 impl<'a> Iterator for Parameters<'a> {
@@ -196,7 +197,15 @@ impl<'a> Parameters<'a> {
         let (name, rest) = text.strip_prefix(';')?.split_once('=')?;
         let name = name.trim_matches([' ', '\t']);
         let (value, rest) = match rest.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"')?,
+            Some(quoted) => {
+                let mut quotes = quoted.match_indices('"').map(|(at, _)| at);
+                let is_end = |at: &usize| {
+                    let behind = quoted[at + 1..].trim_start_matches([' ', '\t']);
+                    behind.is_empty() || behind.starts_with(';')
+                };
+                let end = quotes.find(is_end)?;
+                (&quoted[..end], &quoted[end + 1..])
+            }
             None => {
                 let (token, rest) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
                 (token.trim_end_matches([' ', '\t']), rest)

@@ -20,13 +20,13 @@ fn text<'a>(name: &'a str, bytes: &'a [u8]) -> Part<'a> {
 #[test]
 fn parts_as_the_sdks_write_them() {
     let body = b"--b\r\nContent-Disposition: form-data; name=\"action\"\r\n\r\nwx.openApi\r\n\
-        --b\r\ncontent-disposition:form-data;  filename=\"a \\b.png\" ; name=media\r\nContent-Type: image/png\r\nX-More: a:b\r\n\r\n\
+        --b\r\ncontent-disposition:form-data;  filename=\"a \\\"b\"\".png\" ; name=media\r\nContent-Type: image/png\r\nX-More: a:b\r\n\r\n\
         \x00\r\n--c\xff\r\n\r\n\r\n--b\r\nContent-Disposition: form-data; name=\"empty\"\r\n\r\n\r\n--b--\r\n";
     let expected = [
         text("action", b"wx.openApi"),
         Part {
             name: "media",
-            filename: Some("a \\b.png"),
+            filename: Some("a \\\"b\"\".png"),
             content_type: Some("image/png"),
             bytes: b"\0\r\n--c\xff\r\n\r\n",
         },
