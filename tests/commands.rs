@@ -483,25 +483,32 @@ fn nothing_of_a_run_stays_in_the_temporary_folder() {
 #[test]
 fn json_is_for_programs_wherever_it_is_offered() {
     let project = Scratch::new(&[("login", "exports.main = () => 1")]);
-    let mut command = Dev::command(yunqiao(), project.path());
-    command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut dev = command.spawn().unwrap();
-    let mut line = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(dev.stdout.take().unwrap()),
-        &mut line,
-    )
-    .unwrap();
-    let pid = rustix::process::Pid::from_child(&dev);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert!(dev.wait().unwrap().success());
-    let told: Value = serde_json::from_str(&line).unwrap();
+    let ready = || {
+        let mut command = Dev::command(yunqiao(), project.path());
+        command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut dev = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut out = std::io::BufReader::new(dev.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+        (dev, serde_json::from_str::<Value>(&line).unwrap())
+    };
+    let (first, told) = ready();
+    // Another has what it would keep.
+    let (second, not_kept) = ready();
+    for mut dev in [second, first] {
+        let pid = rustix::process::Pid::from_child(&dev);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(dev.wait().unwrap().success());
+    }
     for address in ["ready", "web", "wechat", "operator", "console"] {
         assert!(
             told[address].as_str().unwrap().starts_with("http://127.0.0.1:"),
             "{told}"
         );
     }
+    let all = |is: bool| json!({"documents": is, "files": is, "wechat": is});
+    assert_eq!(told["kept"], all(true), "{told}");
+    assert_eq!(not_kept["kept"], all(false), "{not_kept}");
 
     let (output, out, _) = run(yunqiao().args(["completions", "bash", "--json"]));
     assert!(output.status.success());

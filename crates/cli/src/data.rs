@@ -77,12 +77,22 @@ impl Keeping {
     }
 }
 
+/// What holds something of the project's, as it was opened.
+pub(crate) struct Opened<T> {
+    pub(crate) access: T,
+    /// Whether what is written there is there after this process.
+    pub(crate) lasts: bool,
+}
+
 /// Opens the database, and has in it what the project says.
-pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<DatabaseAccess> {
+pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<Opened<DatabaseAccess>> {
     let settings = &project.settings.database;
-    let held: Arc<dyn Database> = match &settings.url {
-        Some(url) if keeping != Keeping::InMemory => server(url).await?,
-        _ => Arc::new(embedded(project, keeping).await?),
+    let (held, lasts): (Arc<dyn Database>, _) = match &settings.url {
+        Some(url) if keeping != Keeping::InMemory => (server(url).await?, true),
+        _ => {
+            let Opened { access, lasts } = embedded(project, keeping).await?;
+            (Arc::new(access), lasts)
+        }
     };
     let database = held.as_ref();
     let unmade = furnish(database, settings).await?;
@@ -101,12 +111,13 @@ pub(crate) async fn open(project: &Project, keeping: Keeping) -> anyhow::Result<
         None if keeping == Keeping::BesideStore => cloud::MissingCollection::Refuse,
         None => cloud::MissingCollection::Create,
     };
-    Ok(DatabaseAccess {
+    let access = DatabaseAccess {
         database: held,
         missing,
         makers: settings.missing.is_none().then(|| makers(project)),
         permissions: Arc::default(),
-    })
+    };
+    Ok(Opened { access, lasts })
 }
 
 /// Which functions make which collections themselves. Looked up when a collection is missing, in the source as it is then.
@@ -123,9 +134,13 @@ fn makers(project: &Project) -> Arc<MakesCollections> {
     })
 }
 
-async fn embedded(project: &Project, keeping: Keeping) -> anyhow::Result<Embedded> {
+async fn embedded(project: &Project, keeping: Keeping) -> anyhow::Result<Opened<Embedded>> {
+    let in_memory = || -> anyhow::Result<_> {
+        let access = Embedded::in_memory(Options::default())?;
+        Ok(Opened { access, lasts: false })
+    };
     let Some(path) = path(project, keeping)? else {
-        return Ok(Embedded::in_memory(Options::default())?);
+        return in_memory();
     };
     let open = || Embedded::open(path.clone(), Options::default());
     // A command that has it is done in a moment, unlike another `dev`; what came to another place meanwhile would be lost.
@@ -142,9 +157,12 @@ async fn embedded(project: &Project, keeping: Keeping) -> anyhow::Result<Embedde
                     "要继续使用原有记录，请先结束另一个 `yunqiao dev`",
                 ),
             );
-            Ok(Embedded::in_memory(Options::default())?)
+            in_memory()
         }
-        opened => Ok(opened?),
+        opened => Ok(Opened {
+            access: opened?,
+            lasts: true,
+        }),
     }
 }
 

@@ -167,6 +167,7 @@ pub(crate) async fn run(args: args::Dev, verbose: u8, as_json: bool) -> anyhow::
         "operator": local.operator,
         "console": console,
         "database": local.database.as_ref().map(DatabaseFront::url),
+        "kept": local.kept,
     });
     print::ready(&local.url, as_json, addresses);
 

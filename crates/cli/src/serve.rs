@@ -120,7 +120,7 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
     )
     .await?;
     let app_secret = secret.clone();
-    let access = data::open(&project, Keeping::BesideStore).await?;
+    let access = data::open(&project, Keeping::BesideStore).await?.access;
     let documents = Arc::clone(&access.database);
     let wire = project.settings.database.wire;
     let database = wire
@@ -145,7 +145,8 @@ pub(crate) async fn run(args: args::Serve, as_json: bool) -> anyhow::Result<Exit
         invocations,
         journal,
     })
-    .await?;
+    .await?
+    .access;
     let console = recorder.map(|recorder| Console::new(gateway.clone(), recorder, None, documents, None));
     let functions = stack::load(&gateway, &project, console.as_ref()).await?;
     facts::functions(&functions, &project.root);

@@ -12,7 +12,7 @@ use simulator::{
 use wording::{Wording, wording};
 
 use crate::{
-    data::Keeping,
+    data::{Keeping, Opened},
     lang::{self, say, t},
     patience, print, run_file,
 };
@@ -121,11 +121,11 @@ pub(crate) async fn open(
     settings: SimulatorSettings,
     clock: Clock,
     tell: impl Fn(Notice) + Clone + Send + Sync + 'static,
-) -> anyhow::Result<Simulator> {
+) -> anyhow::Result<Opened<Simulator>> {
     let people = keeping.place(project, None, PEOPLE)?;
     keeping.place(project, None, LOCK)?;
     let outbox = keeping.place(project, None, OUTBOX)?;
-    let simulator = match (&people, &outbox) {
+    let (access, lasts) = match (&people, &outbox) {
         (Some(people), Some(outbox)) => {
             let is_ending = |error: &StateError| {
                 matches!(error, StateError::InUse { .. }) && run_file::running(&project.root).is_none()
@@ -147,15 +147,15 @@ pub(crate) async fn open(
                             "要继续使用原有的，请先结束另一个 `yunqiao dev`",
                         ),
                     );
-                    Simulator::new(settings, clock, tell)
+                    (Simulator::new(settings, clock, tell), false)
                 }
-                opened => opened?,
+                opened => (opened?, true),
             }
         }
-        _ => Simulator::new(settings, clock, tell),
+        _ => (Simulator::new(settings, clock, tell), false),
     };
-    declare_beside_kept(project, &simulator)?;
-    Ok(simulator)
+    declare_beside_kept(project, &access)?;
+    Ok(Opened { access, lasts })
 }
 
 /// What was kept of the project's simulated WeChat, with what is declared; `None` where nothing was, and there is no wish to begin.

@@ -17,6 +17,7 @@ use project::{ExposeSecret, Project, Secret, Ttl};
 use runtime::{Inspect, Runtime};
 use rustix::process::Signal;
 use seal::{KeyRing, RootKey};
+use serde::Serialize;
 use simulator::{Notice, Simulator};
 use store::Store;
 use tokio::{
@@ -32,7 +33,7 @@ use crate::{
     backlog::Room,
     calls_file::CallsFile,
     client,
-    data::{self, Keeping},
+    data::{self, Keeping, Opened},
     front::DatabaseFront,
     journal::{Calls, Journal},
     lang::{self, say, t},
@@ -327,12 +328,22 @@ pub(crate) struct Local {
     pub(crate) gateway: Gateway,
     pub(crate) simulator: Simulator,
     pub(crate) runtime: Runtime,
+    pub(crate) kept: Kept,
     journal: Arc<Journal>,
     stop: watch::Sender<()>,
     serving: JoinHandle<()>,
     serving_web: JoinHandle<()>,
     operating: JoinHandle<()>,
     timers: Option<JoinHandle<()>>,
+}
+
+/// What of a project is there after this run.
+#[derive(Serialize)]
+pub(crate) struct Kept {
+    documents: bool,
+    files: bool,
+    /// Of the simulated WeChat: users, templates, subscriptions and the outbox.
+    wechat: bool,
 }
 
 impl Local {
@@ -364,7 +375,8 @@ impl Local {
         let (journal, recorder) = seen.journal(&project.root)?;
         let (told, telling) = (Arc::clone(&journal), Arc::clone(&journal));
         let tell = move |notice: Notice| told.tell(notice.wording());
-        let simulator = simulated::open(project, keeping, settings, clock.clone(), tell).await?;
+        let simulated = simulated::open(project, keeping, settings, clock.clone(), tell).await?;
+        let simulator = simulated.access;
         let (stop, stopped) = watch::channel(());
         tokio::spawn(simulator.clone().serve(wechat_listener, closed(stopped.clone())));
 
@@ -372,13 +384,13 @@ impl Local {
         let public_url = public_url(project, address);
         let runtime = runtime(node, inspect, true, &invocations, &journal, &public_url, &wechat).await?;
         let app_secret = secret.clone();
-        let access = data::open(project, keeping).await?;
-        let documents = Arc::clone(&access.database);
+        let database = data::open(project, keeping).await?;
+        let documents = Arc::clone(&database.access.database);
         let front = place
             .wire
-            .map(|wire| DatabaseFront::open(project, wire, Arc::clone(&access.database)))
+            .map(|wire| DatabaseFront::open(project, wire, Arc::clone(&documents)))
             .transpose()?;
-        let gateway = gateway(Parts {
+        let opened = gateway(Parts {
             project,
             appid,
             wechat: wechat.clone(),
@@ -391,7 +403,7 @@ impl Local {
             hosts: Hosts::Known(project.settings.operator.hosts.clone()),
             clock,
             store: Arc::new(store::Memory::new()),
-            database: access,
+            database: database.access,
             keeping,
             public_url,
             runtime: runtime.clone(),
@@ -399,6 +411,12 @@ impl Local {
             journal,
         })
         .await?;
+        let gateway = opened.access;
+        let kept = Kept {
+            documents: database.lasts,
+            files: opened.lasts,
+            wechat: simulated.lasts,
+        };
         let console = match recorder {
             Some(recorder) => {
                 let simulated = Simulated::new(wechat.clone(), client::client()?);
@@ -466,6 +484,7 @@ impl Local {
             gateway,
             simulator,
             runtime,
+            kept,
             journal: telling,
             stop,
             serving,
@@ -645,8 +664,8 @@ pub(crate) struct Parts<'a> {
 /// How long a request to WeChat may take.
 const WECHAT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A gateway without functions yet.
-pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
+/// A gateway without functions yet, and whether its files last.
+pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Opened<Gateway>> {
     let settings = &parts.project.settings;
     let client = |appid: &str, secret: &Secret| {
         wechat::WeChatClient::new(wechat::WeChatConfig {
@@ -665,7 +684,10 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
         .map(|(appid, secret)| Ok((appid.clone(), client(appid, secret)?)))
         .collect::<Result<_, wechat::ConfigError>>()?;
     let keys = key_ring(settings, &*parts.store).await?;
-    let storage = storage::open(
+    let Opened {
+        access: storage,
+        lasts,
+    } = storage::open(
         parts.project,
         &parts.appid,
         &keys,
@@ -713,7 +735,10 @@ pub(crate) async fn gateway(parts: Parts<'_>) -> anyhow::Result<Gateway> {
             "无法从状态文件读取已退出登录的会话"
         )
     })?;
-    Ok(gateway)
+    Ok(Opened {
+        access: gateway,
+        lasts,
+    })
 }
 
 /// The configured ring, else the one that the store made at its first start and keeps.

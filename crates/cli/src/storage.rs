@@ -15,7 +15,7 @@ use project::{Project, S3Setting};
 use seal::KeyRing;
 
 use crate::{
-    data::Keeping,
+    data::{Keeping, Opened},
     folder,
     lang::{say, t},
     patience, print, run_file,
@@ -37,9 +37,9 @@ pub(crate) async fn open(
     clock: &Clock,
     public_url: &str,
     keeping: Keeping,
-) -> anyhow::Result<StorageAccess> {
+) -> anyhow::Result<Opened<StorageAccess>> {
     let settings = &project.settings.storage;
-    let blobs: Arc<dyn Blobs> = match &settings.s3 {
+    let (blobs, lasts): (Arc<dyn Blobs>, _) = match &settings.s3 {
         Some(s3) if keeping != Keeping::InMemory => {
             let blobs = bucket(s3, settings.quota).await?;
             let (bucket, endpoint) = (&s3.bucket, &s3.endpoint);
@@ -47,9 +47,12 @@ pub(crate) async fn open(
                 "files are kept in the bucket {bucket} of {endpoint}",
                 "文件存放在 {endpoint} 的存储桶 {bucket}"
             ));
-            blobs
+            (blobs, true)
         }
-        _ => Arc::new(folder(project, keeping).await?),
+        _ => {
+            let Opened { access, lasts } = folder(project, keeping).await?;
+            (Arc::new(access), lasts)
+        }
     };
     tokio::spawn(sweep(Arc::downgrade(&blobs)));
     // Data that was taken out of another environment has that one's file ids in it.
@@ -57,7 +60,7 @@ pub(crate) async fn open(
         Keeping::BesideStore => Some(settings.aliases.clone().unwrap_or_default()),
         Keeping::InProject | Keeping::InMemory => settings.aliases.clone(),
     };
-    Ok(StorageAccess {
+    let access = StorageAccess {
         blobs,
         storage: Storage::new(&project.env_id, appid, aliases),
         rights: Rights::new(keys, appid),
@@ -68,15 +71,20 @@ pub(crate) async fn open(
         url_life: settings.url_life,
         most: settings.max_size,
         quota: settings.quota,
-    })
+    };
+    Ok(Opened { access, lasts })
 }
 
-async fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Folder> {
+async fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Opened<Folder>> {
     let options = FolderOptions {
         quota: project.settings.storage.quota,
     };
+    let temporary = || -> anyhow::Result<_> {
+        let access = Folder::temporary(options.clone())?;
+        Ok(Opened { access, lasts: false })
+    };
     let Some(root) = path(project, keeping)? else {
-        return Ok(Folder::temporary(options)?);
+        return temporary();
     };
     let open = || Folder::open(&root, options.clone());
     // A command that has it is done in a moment, unlike another `dev`; what came to another place meanwhile would be lost.
@@ -94,9 +102,12 @@ async fn folder(project: &Project, keeping: Keeping) -> anyhow::Result<Folder> {
                     "要继续使用原有文件，请先结束另一个 `yunqiao dev`",
                 ),
             );
-            Ok(Folder::temporary(options)?)
+            temporary()
         }
-        opened => Ok(opened?),
+        opened => Ok(Opened {
+            access: opened?,
+            lasts: true,
+        }),
     }
 }
 
