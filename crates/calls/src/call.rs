@@ -6,9 +6,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use runtime::{CallOutcome, Frame, FunctionCall, FunctionReply, InvocationId, Runtime};
+use function::TIMEOUT_SECONDS;
+use runtime::{CallError, CallOutcome, Frame, FunctionCall, FunctionReply, InvocationId, Runtime};
 use tcb::Event;
 use wording::{Wording, wording};
 
@@ -279,6 +281,19 @@ impl PreparedCall {
             ran,
         } = inner.runtime.invoke(call).await;
         let invocation = entered.leave();
+        if let Err(CallError::TimedOut { after }) = &result
+            && let Some(longer) = longer_than(*after)
+        {
+            let name = invocation.site.name.as_str();
+            inner.journal.note(&Note {
+                request_id: &invocation.request_id,
+                openid: invocation.caller.who(),
+                text: &wording!(
+                    "[functions.{name}] timeout = \"{longer}s\" in yunqiao.toml gives {name} longer, as its timeout in WeChat's console does",
+                    "在 yunqiao.toml 里写 [functions.{name}] timeout = \"{longer}s\" 可以让 {name} 运行更久，与云开发控制台里的超时时间相当"
+                ),
+            });
+        }
         let result = result.map_err(CallFailure::from);
         invocation.end(result.is_err());
         let error = result.as_ref().err();
@@ -316,6 +331,13 @@ impl PreparedCall {
     }
 }
 
+/// Seconds that a function may be given which did not end in that time; `None` where it cannot have more.
+fn longer_than(time: Duration) -> Option<u64> {
+    let most = *TIMEOUT_SECONDS.end();
+    let longer = time.as_secs().saturating_mul(2).clamp(10.min(most), most);
+    (Duration::from_secs(longer) > time).then_some(longer)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -326,6 +348,19 @@ mod tests {
 
     fn under_way(call: impl Future<Output = FinishedCall> + Send + 'static) -> CallUnderWay {
         CallUnderWay(Some(Box::pin(call)))
+    }
+
+    #[test]
+    fn whoever_was_too_slow_may_be_given_longer() {
+        for (time, longer) in [
+            (1, Some(10)),
+            (3, Some(10)),
+            (20, Some(40)),
+            (200, Some(300)),
+            (300, None),
+        ] {
+            assert_eq!(longer_than(Duration::from_secs(time)), longer, "{time}");
+        }
     }
 
     #[tokio::test]

@@ -230,12 +230,13 @@ async fn wanted(changes: &mut Changes, keys: &mut Option<mpsc::Receiver<Key>>) -
 fn open_console(local: &Local, project: &Project) {
     let (running, root) = (local.running(), project.root.clone());
     tokio::spawn(async move {
-        let opened = async {
-            let operator = Operator::of(running)?;
-            console_link::open(&root, &console_link::fresh(&operator).await?).await
+        let link = async { console_link::fresh(&Operator::of(running)?).await };
+        let link = match link.await {
+            Ok(link) => link,
+            Err(error) => return print::warning(lang::error(&error), ""),
         };
-        if let Err(error) = opened.await {
-            print::warning(lang::error(&error), "");
+        if let Err(error) = console_link::open(&root, &link).await {
+            print::warning(lang::error(&error), &link);
         }
     });
 }

@@ -147,6 +147,37 @@ mod tests {
         }
     }
 
+    /// What the reference has people put secrets into stays out of their repository.
+    #[test]
+    fn files_of_secrets_are_ignored() {
+        let ignored = |file: &str| {
+            let mut patterns = GITIGNORE.lines().filter(|line| !line.starts_with('#'));
+            patterns.any(|pattern| match pattern.strip_prefix('*') {
+                Some(end) => file.ends_with(end),
+                None => file == pattern,
+            })
+        };
+        let mut files = 0;
+        for section in project::reference::reference() {
+            let of_keys = section.keys.iter().flat_map(|key| [key.example, key.beside]);
+            for text in of_keys.chain([section.sample]) {
+                for (at, _) in text.match_indices(" = \"") {
+                    let key = text[..at].rsplit(['\n', ' ', '{']).next().unwrap_or_default();
+                    let file = text[at + 4..].split('"').next().unwrap_or_default();
+                    let is_secret = key.ends_with("_file") && key != "ca_file" || key == "passwords";
+                    if is_secret {
+                        assert!(ignored(file), "{key} = {file:?}");
+                        files += 1;
+                    }
+                }
+            }
+        }
+        assert!(files > 10, "{files}");
+        for kept in ["database.redb", "database.redb-journal", "yunqiao.redb"] {
+            assert!(ignored(kept), "{kept}");
+        }
+    }
+
     #[test]
     fn a_name_with_quotes_stays_within_its_own() {
         assert_eq!(json_inside(r#"a "b" \"#), r#"a \"b\" \\"#);

@@ -187,7 +187,12 @@ async fn push(
     if let Some(project) = project.filter(|project| done && !is_routed(project, &told)) {
         // WeChat hears no more of it than that it has arrived.
         let kind = &asked.kind;
-        let function = project.functions.keys().next().map_or("NAME", AsRef::as_ref);
+        // Which of several is for pushes nobody knows but their author.
+        let mut functions = project.functions.keys();
+        let function = match (functions.next(), functions.next()) {
+            (Some(only), None) => only.as_ref(),
+            _ => t("FUNCTION", "云函数名"),
+        };
         print::warning(
             say!(
                 "no function was called: none takes {kind}",

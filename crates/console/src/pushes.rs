@@ -354,7 +354,7 @@ fn taken(lang: Lang, fate: &Fate<'_>) -> Markup {
 
 fn counts(lang: Lang, overview: &Overview) -> Markup {
     let all = [
-        (lang.t("taken", "已接收"), overview.taken),
+        (lang.t("taken for functions", "交给云函数"), overview.taken),
         (lang.t("duplicates", "重复"), overview.duplicates),
         (lang.t("done", "已处理"), overview.done),
         (lang.t("attempts that failed", "失败次数"), overview.failed),
