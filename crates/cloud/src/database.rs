@@ -481,8 +481,8 @@ impl Inner {
                 if let Some(call) = asked.call() {
                     let database = Arc::clone(database);
                     // Else what it locked would be free only after its 30 seconds.
-                    let abandon = async move { database.abandon(transaction).await };
-                    call.if_it_fails(move || drop(tokio::spawn(abandon)));
+                    let abort = async move { database.abort(transaction).await };
+                    call.if_it_fails(move || drop(tokio::spawn(abort)));
                 }
                 (DatabaseAnswer::Began(transaction.to_string()), None)
             }

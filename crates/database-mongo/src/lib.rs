@@ -252,10 +252,6 @@ impl Database for Mongo {
         Box::pin(self.0.timely(self.0.abort(transaction)))
     }
 
-    fn abandon(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.0.timely(self.0.abandon(transaction)))
-    }
-
     fn changes(&self, after: Option<u64>) -> BoxFuture<'_, Result<Changes>> {
         Box::pin(changes::listen(&self.0, after))
     }

@@ -158,19 +158,10 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn abort(&self, id: TransactionId) -> Result<()> {
-        let turn = self.transactions.end(id)?;
-        self.abort_in(turn).await
-    }
-
     /// Aborts one after the operation that is under way in it.
-    pub(crate) async fn abandon(&self, id: TransactionId) -> Result<()> {
-        let turn = self.transactions.state(id)?.lock_owned().await;
+    pub(crate) async fn abort(&self, id: TransactionId) -> Result<()> {
+        let mut turn = self.transactions.state(id)?.lock_owned().await;
         self.transactions.all().remove(&id);
-        self.abort_in(turn).await
-    }
-
-    async fn abort_in(&self, mut turn: OwnedMutexGuard<State>) -> Result<()> {
         let aborted = turn.session.abort_transaction().await;
         aborted.map_err(|error| self.failures.of(error))
     }

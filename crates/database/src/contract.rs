@@ -97,7 +97,7 @@ macro_rules! hold_to_contract {
             transactions::a_commit_is_whole_over_collections
             transactions::those_that_write_different_documents_both_commit
             transactions::two_operations_of_one_at_once_are_refused
-            transactions::one_is_abandoned_behind_what_is_under_way
+            transactions::one_is_aborted_behind_what_is_under_way
             transactions::what_has_ended_is_missing
             transactions::no_more_are_open_than_may_be
             transactions::of_six_on_one_document_one_wins_each_round

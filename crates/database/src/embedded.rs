@@ -878,18 +878,17 @@ impl Database for Embedded {
     }
 
     fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { self.write(Work::Abort, Some(transaction)).await.map(drop) })
-    }
-
-    fn abandon(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let shared = &self.handle.shared;
+        let database = self.clone();
+        let abort = async move {
+            let shared = &database.handle.shared;
             let turn = shared
                 .transactions
                 .turn_in_time(transaction, shared.now())
                 .await?;
-            self.write_in(Work::Abort, Some(turn)).await.map(drop)
-        })
+            database.write_in(Work::Abort, Some(turn)).await.map(drop)
+        };
+        // Its locks go, also where nobody waits until its turn has come.
+        Box::pin(async { tokio::spawn(abort).await.map_err(DatabaseError::unavailable)? })
     }
 
     fn health(&self) -> BoxFuture<'_, Result<()>> {

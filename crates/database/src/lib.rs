@@ -239,11 +239,9 @@ pub trait Database: Send + Sync + 'static {
     /// unique values only here, [`DatabaseError::Duplicate`].
     fn commit(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
 
-    /// Drops a transaction's writes.
+    /// Drops a transaction's writes, behind the operation of it that is under way: whoever gives a transaction up may have
+    /// operations left in it that they do not wait for, and what it locked must not stay locked.
     fn abort(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
-
-    /// Drops a transaction's writes, behind the operation of it that is under way.
-    fn abandon(&self, transaction: TransactionId) -> BoxFuture<'_, Result<()>>;
 
     /// Whether writes are taken. After an error of the disk this tries whether it works again.
     ///

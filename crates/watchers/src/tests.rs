@@ -1144,7 +1144,6 @@ impl Database for Remote {
         begin() -> database::TransactionId;
         commit(transaction: database::TransactionId) -> ();
         abort(transaction: database::TransactionId) -> ();
-        abandon(transaction: database::TransactionId) -> ();
         health() -> ();
     }
 }

@@ -108,9 +108,6 @@ impl Database for Mute {
     fn abort(&self, _: TransactionId) -> BoxFuture<'_, Result<()>> {
         never()
     }
-    fn abandon(&self, _: TransactionId) -> BoxFuture<'_, Result<()>> {
-        never()
-    }
     fn health(&self) -> BoxFuture<'_, Result<()>> {
         never()
     }

@@ -271,20 +271,20 @@ pub async fn two_operations_of_one_at_once_are_refused(database: Engine) {
     assert_eq!(ids(&read(&database, all(), None).await), [1.into(), 3.into()]);
 }
 
-/// See [`Database::abandon`].
-pub async fn one_is_abandoned_behind_what_is_under_way(database: Engine) {
+/// See [`Database::abort`].
+pub async fn one_is_aborted_behind_what_is_under_way(database: Engine) {
     holding(&database, vec![doc! { "_id": 1 }]).await;
     let transaction = database.begin().await.unwrap();
     let t = Some(transaction);
     let set = change(doc! { "_id": 1 }, doc! { "$set": { "n": 1 } });
-    let (updated, abandoned) = tokio::join!(
+    let (updated, aborted) = tokio::join!(
         database.update("c", set.clone(), t),
-        database.abandon(transaction)
+        database.abort(transaction)
     );
     assert_eq!(updated.unwrap().matched, 1);
-    abandoned.unwrap();
+    aborted.unwrap();
     assert!(matches!(
-        database.abandon(transaction).await,
+        database.abort(transaction).await,
         Err(DatabaseError::TransactionMissing)
     ));
     // Nothing of it is there, and nothing is locked.
