@@ -48,7 +48,7 @@ use self::{
     catalog::{CatalogCache, Collection},
     disk::Disk,
     file::{CATALOG, COUNTS, META, SEQUENCE},
-    places::Places,
+    places::{LentPlace, Places},
     transaction::{Registry, Turn},
     write::{DocumentWrite, RoundSize, Rounds, Work, WriteDone},
     writer::{Queued, Writer},
@@ -329,7 +329,15 @@ impl Embedded {
 
     /// Has the writer do it.
     async fn write(&self, work: Work, transaction: Option<TransactionId>) -> Result<WriteDone> {
-        self.write_in(work, self.turn(transaction)?).await
+        self.write_in(work, self.turn(transaction)?, None).await
+    }
+
+    /// Has the writer do a round of a large write, which has a place of its own; it is given back for as long as the round waits for a lock.
+    async fn write_round(&self, work: Work, place: &LentPlace) -> Result<WriteDone> {
+        place
+            .take_again(&self.handle.large, self.asker.as_deref())
+            .await?;
+        self.write_in(work, None, Some(place.clone())).await
     }
 
     /// Has the writer do it to the documents of a collection. A search for them is made before it comes to the writer, as what it is: a
@@ -467,13 +475,21 @@ impl Embedded {
         let place = self.handle.large.enter(self.asker.as_deref()).await?;
         let (database, collection) = (self.clone(), collection.to_owned());
         let work = async move {
-            let _place = place;
+            let place = LentPlace::new(place);
             let round = database.handle.shared.round;
             let (mut all, mut before) = (Inserted::default(), 0);
             while !documents.is_empty() && (all.refused.is_empty() || !ordered) {
                 let part: Vec<_> = documents.drain(..round.first_of(&documents)).collect();
                 let count = part.len();
-                let more = database.insert_at_once(&collection, part, ordered, None).await?;
+                let write = DocumentWrite::Insert {
+                    documents: part,
+                    ordered,
+                };
+                let work = Work::Documents(collection.clone(), Arc::new(write), None);
+                let more = match database.write_round(work, &place).await? {
+                    WriteDone::Inserted(more) => more,
+                    other => return Err(mixed_up(&other)),
+                };
                 all.ids.extend(more.ids);
                 let refused = more.refused.into_iter();
                 all.refused
@@ -496,7 +512,7 @@ impl Embedded {
         let place = self.handle.large.enter(self.asker.as_deref()).await?;
         let (database, collection, write) = (self.clone(), collection.to_owned(), Arc::clone(write));
         let work = async move {
-            let _place = place;
+            let place = LentPlace::new(place);
             let mut steps = database.asker.as_ref().and_then(|asker| asker.steps);
             let mut done = write.nothing_done(&rounds);
             while !rounds.is_done() {
@@ -514,7 +530,7 @@ impl Embedded {
                     continue;
                 }
                 let work = Work::Round(collection.clone(), Arc::clone(&write), round);
-                match database.write(work, None).await? {
+                match database.write_round(work, &place).await? {
                     WriteDone::Round(more, left) => {
                         done.add(*more).map_err(|other| mixed_up(&other))?;
                         rounds.leave(left);
@@ -528,7 +544,7 @@ impl Embedded {
     }
 
     /// The same as the operation of a transaction whose turn it is.
-    async fn write_in(&self, work: Work, turn: Option<Turn>) -> Result<WriteDone> {
+    async fn write_in(&self, work: Work, turn: Option<Turn>, place: Option<LentPlace>) -> Result<WriteDone> {
         // How many operations of open transactions there are at once is bounded already.
         let permit = match turn {
             Some(_) => None,
@@ -542,7 +558,7 @@ impl Embedded {
         let (answer, answered) = oneshot::channel();
         let bounds = Bounds::of(self.asker.as_deref());
         let _waits = bounds.on_drop();
-        let queued = Queued::new(work, turn, answer, permit, bounds);
+        let queued = Queued::new(work, turn, answer, permit, place, bounds);
         let writes = self.handle.writes.as_ref().ok_or_else(closed)?;
         writes.send(queued).map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
@@ -885,7 +901,7 @@ impl Database for Embedded {
                 .transactions
                 .turn_in_time(transaction, shared.now())
                 .await?;
-            database.write_in(Work::Abort, Some(turn)).await.map(drop)
+            database.write_in(Work::Abort, Some(turn), None).await.map(drop)
         };
         // Its locks go, also where nobody waits until its turn has come.
         Box::pin(async { tokio::spawn(abort).await.map_err(DatabaseError::unavailable)? })

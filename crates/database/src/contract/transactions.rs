@@ -277,10 +277,7 @@ pub async fn one_is_aborted_behind_what_is_under_way(database: Engine) {
     let transaction = database.begin().await.unwrap();
     let t = Some(transaction);
     let set = change(doc! { "_id": 1 }, doc! { "$set": { "n": 1 } });
-    let (updated, aborted) = tokio::join!(
-        database.update("c", set.clone(), t),
-        database.abort(transaction)
-    );
+    let (updated, aborted) = tokio::join!(database.update("c", set.clone(), t), database.abort(transaction));
     assert_eq!(updated.unwrap().matched, 1);
     aborted.unwrap();
     assert!(matches!(

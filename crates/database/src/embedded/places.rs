@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,6 +33,34 @@ struct Groups {
 #[derive(Debug)]
 pub(super) struct Place {
     _held: Vec<OwnedSemaphorePermit>,
+}
+
+/// A place that is given back while its holder waits for somebody else, and not for work to be done.
+#[derive(Clone, Debug)]
+pub(super) struct LentPlace(Arc<Mutex<Option<Place>>>);
+
+impl LentPlace {
+    pub(super) fn new(place: Place) -> Self {
+        Self(Arc::new(Mutex::new(Some(place))))
+    }
+
+    pub(super) fn give_back(&self) {
+        drop(self.held().take());
+    }
+
+    /// Waits for one again, where it was given back.
+    pub(super) async fn take_again(&self, places: &Places, asker: Option<&Asker>) -> Result<()> {
+        let is_given_back = self.held().is_none();
+        if is_given_back {
+            let place = places.enter(asker).await?;
+            *self.held() = Some(place);
+        }
+        Ok(())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Places {

@@ -18,6 +18,7 @@ use super::{
     Bounds, Shared,
     batch::{Batch, Finished},
     disk,
+    places::LentPlace,
     transaction::{TRANSACTION_LIFE, Turn},
     write::{self, Work, WriteDone},
 };
@@ -37,6 +38,8 @@ pub(crate) struct Queued {
     /// Held while it is in the queue: how many may be, is bounded. What ends a transaction or belongs to one has none, so that
     /// writes which wait for its locks cannot keep it from ending.
     permit: Option<OwnedSemaphorePermit>,
+    /// Of a large write, given back where it waits for a lock: others' large writes need no lock of that transaction's.
+    place: Option<LentPlace>,
     /// Looked at while it is made.
     bounds: Bounds,
     /// Since when it waits for a lock.
@@ -51,6 +54,7 @@ impl Queued {
         turn: Option<Turn>,
         answer: oneshot::Sender<Result<WriteDone>>,
         permit: Option<OwnedSemaphorePermit>,
+        place: Option<LentPlace>,
         bounds: Bounds,
     ) -> Self {
         Self {
@@ -58,6 +62,7 @@ impl Queued {
             turn,
             answer,
             permit,
+            place,
             bounds,
             since: None,
             outcome: None,
@@ -72,7 +77,7 @@ impl Queued {
     /// Answers whoever asked; says whether they are still there.
     fn answer(self, outcome: Result<WriteDone>) -> bool {
         // The caller may ask again at once, and must find its turn free.
-        drop((self.turn, self.permit));
+        drop((self.turn, self.permit, self.place));
         self.answer.send(outcome).is_ok()
     }
 }
@@ -384,6 +389,9 @@ impl Writer {
                 Some(Ok(WriteDone::Locked)) if self.parked.len() < MOST_PARKED => {
                     queued.since.get_or_insert_with(|| self.shared.now());
                     queued.permit = None;
+                    if let Some(place) = queued.place.take() {
+                        place.give_back();
+                    }
                     self.parked.push(queued);
                     self.count_parked();
                 }

@@ -217,6 +217,42 @@ async fn a_large_write_waits_for_a_lock_where_it_has_come_to() {
     verify(&database);
 }
 
+/// However many large writes wait for a lock, others that need none of it go on: whoever holds the lock may be one of them.
+#[tokio::test]
+async fn large_writes_that_wait_for_a_lock_keep_no_place() {
+    let database = numbered(2, &[1; 9]).await;
+    database.create_collection("d").await.unwrap();
+    let transaction = database.begin().await.unwrap();
+    let lock = change(doc! { "_id": 4 }, doc! { "$inc": { "n": 10 } });
+    database.update("c", lock, Some(transaction)).await.unwrap();
+    let all = || change_all(doc! { "n": { "$gte": 0 } }, doc! { "$inc": { "n": 1 } });
+    let waiting: Vec<_> = (0..LARGE + 1)
+        .map(|_| {
+            let (database, all) = (database.clone(), all());
+            tokio::spawn(async move { database.update("c", all, None).await })
+        })
+        .collect();
+    let all_wait = async {
+        while database.handle.shared.parked.load(Ordering::SeqCst) <= LARGE {
+            database.write(Work::Probe, None).await.unwrap();
+        }
+    };
+    in_time(all_wait).await;
+    let documents = (0..9_i32).map(|id| doc! { "_id": id, "n": 1 }).collect();
+    in_time(database.insert("d", documents, None)).await.unwrap();
+    let updated = in_time(database.update("d", all(), None)).await.unwrap();
+    assert_eq!(updated.modified, 9);
+    database.commit(transaction).await.unwrap();
+    for write in waiting {
+        assert_eq!(write.await.unwrap().unwrap().matched, 9);
+    }
+    let mut expected = vec![1 + LARGE as i32 + 1; 9];
+    expected[4] += 10;
+    assert!(by_id(&database).await.into_values().eq(expected));
+    assert_eq!(database.handle.large.free(), LARGE);
+    verify(&database);
+}
+
 /// Whoever gives up a write was told nothing, and would do half of it a second time.
 #[tokio::test]
 async fn a_large_write_that_nobody_waits_for_any_more_is_made_to_its_end() {
