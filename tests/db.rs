@@ -407,6 +407,26 @@ fn a_journal_that_lost_its_file_is_told_by_whoever_looks() {
     assert!(err.contains("database.redb-journal"), "{out}{err}");
 }
 
+/// A file without documents makes its collection, one that is refused makes none, whether `dev` runs or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_is_made_by_a_file_that_is_taken() {
+    let project = Scratch::new(&[("one", "exports.main = () => 1")]);
+    let dir = project.path();
+    project.write("none.jsonl", "");
+    project.write("bad.csv", "a,b\n1,2,3\n");
+    let at = |file: &str| dir.join(file).to_str().unwrap().to_owned();
+    let made = |taken: &str, refused: &str| {
+        assert!(done(db(dir, &["import", taken, &at("none.jsonl")])).0);
+        assert!(!done(db(dir, &["import", refused, &at("bad.csv")])).0);
+        let (_, out, _) = done(db(dir, &["--json", "ls"]));
+        assert!(out.contains(taken) && !out.contains(refused), "{out}");
+    };
+    made("first", "bad");
+    let dev = Dev::start(dir);
+    tokio::task::block_in_place(|| made("second", "worse"));
+    drop(dev);
+}
+
 /// What reads a page that holds something else may panic inside; a person is told of a damaged file.
 #[test]
 fn a_damaged_file_is_told_as_such_and_nothing_else() {

@@ -106,7 +106,6 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
         documents = documents.as_written();
     }
     let (reach, unmade) = Reach::open(&args.place).await?;
-    reach.make_collection(&import.collection).await?;
     let watched = terminal::is_watched();
     let progress = |so_far: &ImportReport| {
         if watched {
@@ -151,6 +150,10 @@ async fn bring_in(args: &args::Db, import: &args::Import, as_json: bool) -> anyh
         }
     };
     furnished?;
+    if report.went_in() + report.refused == 0 {
+        // What is wrong with a file is known by now, and nothing is: it is one without documents.
+        reach.fill(&import.collection, Vec::new()).await?;
+    }
     if as_json {
         let told: Vec<_> = report
             .told

@@ -25,7 +25,7 @@ impl UnfinishedFile {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = beside.with_file_name(format!(".yunqiao-{}-{number}.part", std::process::id()));
         let file = File::create_new(&path).with_context(|| {
-            let path = path.display();
+            let path = beside.display();
             say!("{path} cannot be made", "无法建立 {path}")
         })?;
         Ok(Self {

@@ -102,13 +102,13 @@ impl Reach {
     }
 
     /// Makes a collection where it is missing.
-    pub(crate) async fn make_collection(&self, name: &str) -> anyhow::Result<()> {
+    async fn make_collection(&self, name: &str) -> anyhow::Result<()> {
         match self {
             Self::Here(database) => match database.create_collection(name).await {
                 Ok(()) | Err(DatabaseError::CollectionExists(_)) => Ok(()),
                 Err(error) => Err(error.into()),
             },
-            // It is made with the first documents.
+            // The server makes it where it is missing.
             Self::There(_) => Ok(()),
         }
     }
@@ -143,7 +143,7 @@ impl Reach {
         }
     }
 
-    /// Puts documents into a collection.
+    /// Puts documents into a collection, which is made where it is missing.
     pub(crate) async fn put(
         &self,
         collection: &str,
@@ -151,9 +151,12 @@ impl Reach {
         conflict: ConflictMode,
     ) -> Result<ImportReport, Failed> {
         match self {
-            Self::Here(database) => exchange::put(&**database, collection, documents, conflict)
-                .await
-                .map_err(|error| Failed(error.into())),
+            Self::Here(database) => {
+                self.make_collection(collection).await.map_err(Failed)?;
+                exchange::put(&**database, collection, documents, conflict)
+                    .await
+                    .map_err(|error| Failed(error.into()))
+            }
             Self::There(operator) => operator
                 .put(collection, &documents, conflict)
                 .await

@@ -115,6 +115,13 @@ impl<R: Read> CsvReader<R> {
         let Some(record) = self.record()? else {
             return Err(at(1, 0, FileErrorReason::NoHeader));
         };
+        if record.cells.len() == 1
+            && let Some(separator) = [b';', b'\t']
+                .into_iter()
+                .find(|separator| record.cells[0].contains(separator))
+        {
+            return Err(at(record.line, 0, FileErrorReason::NoCommas(separator.into())));
+        }
         let mut columns: Vec<String> = Vec::new();
         for (number, cell) in record.cells.iter().enumerate() {
             let wrong = |reason| at(record.line, number, reason);

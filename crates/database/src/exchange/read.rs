@@ -103,6 +103,8 @@ pub enum FileErrorReason {
     Ambiguous(String),
     /// There is no line of paths.
     NoHeader,
+    /// The first line is one name that has something else between its parts, as spreadsheets write it in many countries.
+    NoCommas(char),
     /// A path stands twice in the first line.
     TwoColumns(String),
     /// A line has more cells than the first has names.
@@ -180,6 +182,10 @@ impl FileErrorReason {
             Self::NoHeader => wording!(
                 "the first line must name the fields, separated by commas, such as _id,name,address.city",
                 "第一行必须是以逗号分隔的字段名，例如 _id,name,address.city"
+            ),
+            Self::NoCommas(separator) => wording!(
+                "the first line has {separator:?} between its names: save the file with commas",
+                "第一行的字段名之间是 {separator:?}：请把文件另存为用逗号分隔的 CSV"
             ),
             Self::TwoColumns(path) => wording!(
                 "the column {path:?} stands twice in the first line: give each field one column",

@@ -216,6 +216,14 @@ fn what_is_wrong_with_csv_is_said_with_its_place() {
     for (text, begins) in [
         ("", "line 1, column 1: the first line must name the fields"),
         ("a,,b\n", "line 1, column 2: the first line must name the fields"),
+        (
+            "_id;n\n1;2\n",
+            "line 1, column 1: the first line has ';' between its names",
+        ),
+        (
+            "_id\tn\n",
+            "line 1, column 1: the first line has '\\t' between its names",
+        ),
         ("a,b,a\n", "line 1, column 3: the column \"a\" stands twice"),
         ("a,b..c\n", "line 1, column 2: the name \"b..c\""),
         (
