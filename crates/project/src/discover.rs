@@ -19,6 +19,9 @@ use crate::{
     triggers::Triggers,
 };
 
+/// Bytes of a function's file at most in which `main` is looked for: what was bundled is larger, and has one.
+const LARGEST_READ: u64 = 1 << 20;
+
 /// The functions in the folder `root`, and those that lie in a folder of their own, by name, and what is odd about them. A
 /// folder that was given to one function is not also a function of its own name.
 pub(crate) fn functions(
@@ -106,6 +109,7 @@ impl Plan {
                 Some(entry) => plan.entry = entry,
                 None if dir.join(permissions::FILE).is_file()
                     || dir.join("index.ts").is_file()
+                    || index_in_capitals(dir).is_some()
                     || http_function::is_in(dir) =>
                 {
                     plan.problem = Some(no_entry(dir, None));
@@ -185,6 +189,19 @@ impl Plan {
                 let (what, mend) = (http_function::not_run(), http_function::written_otherwise());
                 problem = Some(wording!("{what}: {mend}", "{what}：{mend}"; what, mend));
             }
+        }
+        if problem.is_none() && exports_no_main(&self.entry) {
+            find(
+                self.entry.clone(),
+                wording!(
+                    "it exports no `main`, so that every call fails",
+                    "没有导出 `main`，每次调用都会失败"
+                ),
+                wording!(
+                    "write exports.main = async (event, context) => {{ … }}; what is no function may lie outside of this folder",
+                    "请写 exports.main = async (event, context) => {{ … }}；不是云函数的代码请移到云函数目录之外"
+                ),
+            );
         }
         let config = dir.join(permissions::FILE);
         let mut triggers = Triggers::default();
@@ -280,6 +297,34 @@ fn index_of(dir: &Path) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// `Index.js`, which a file system that tells capitals apart does not have as `index.js`.
+fn index_in_capitals(dir: &Path) -> Option<String> {
+    let names = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.file_name());
+    names
+        .filter_map(|name| name.into_string().ok())
+        .find(|name| name.eq_ignore_ascii_case("index.js"))
+}
+
+/// Whether a file exports something, and surely no `main`, by its text: it has not the word, and hands on what no other file exports.
+fn exports_no_main(entry: &Path) -> bool {
+    const HANDS_ON: [&str; 6] = [
+        "module.exports = require",
+        "...require",
+        "export *",
+        "__export",
+        "Object.assign",
+        "exports[",
+    ];
+    let is_small = fs::metadata(entry).is_ok_and(|file| file.len() <= LARGEST_READ);
+    let Some(text) = fs::read_to_string(entry).ok().filter(|_| is_small) else {
+        return false;
+    };
+    let mut words = text.split(|character: char| !character.is_alphanumeric() && character != '_');
+    text.contains("export")
+        && !words.any(|word| word == "main")
+        && !HANDS_ON.iter().any(|mark| text.contains(mark))
+}
+
 fn name_of(path: &Path) -> String {
     path.file_name()
         .unwrap_or_default()
@@ -290,6 +335,12 @@ fn name_of(path: &Path) -> String {
 /// Why a folder that means to be a function has nothing to run.
 fn no_entry(dir: &Path, main: Option<&str>) -> Wording {
     let shown = dir.display();
+    if let (None, Some(index)) = (main, index_in_capitals(dir)) {
+        return wording!(
+            "{shown} has {index}, which is another file than index.js where names tell capitals apart, as on the platform: rename it",
+            "{shown} 里有 {index}；区分大小写时（平台也是）它不是 index.js：请改名"
+        );
+    }
     match (typescript_of(dir, main), main) {
         (Some(source), Some(main)) => wording!(
             "{shown} has {source}, and what package.json names as main, {main:?}, is not there: compile it first",

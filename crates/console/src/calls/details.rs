@@ -298,7 +298,7 @@ async fn cause(inner: &Inner, viewer: &Viewer, call: &Call) -> Markup {
             div .why {
                 @for note in &call.notes { p { (lang.of_wording(note)) } }
                 @for (field, text) in &call.warnings { p { code { (field) } " " (lang.of_wording(text)) } }
-                @for what in &curable { p { (what) } }
+                @for what in &curable { p { (lang.t("In this function: ", "这个云函数里：")) (what) } }
                 div .actions {
                     @if !curable.is_empty() { (mending(lang, Mend::Files(&call.function))) }
                     @for name in &missing { (mending(lang, Mend::Collection(name))) }

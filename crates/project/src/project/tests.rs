@@ -366,6 +366,31 @@ fn every_folder_with_something_to_run_is_a_function_and_no_other() {
 }
 
 #[test]
+fn what_exports_no_main_and_what_is_written_in_capitals_is_told() {
+    let (_dir, project) = open(&[
+        CONFIG,
+        ("cloudfunctions/capital/Index.js", "exports.main = () => 1"),
+        ("cloudfunctions/other/index.js", "module.exports = async () => 1"),
+        (
+            "cloudfunctions/handed/index.js",
+            "module.exports = require('./lib')",
+        ),
+        ("cloudfunctions/given/index.js", "exports['main'] = () => 1"),
+        ("cloudfunctions/module/index.mjs", "export const main = () => 1"),
+        ("cloudfunctions/fragment/index.js", "console.log(1)"),
+    ]);
+    let problem = project.functions["capital"].function.problem.as_ref().unwrap();
+    assert!(problem.en.contains("has Index.js"), "{}", problem.en);
+    let told: Vec<_> = project
+        .findings
+        .iter()
+        .map(|finding| finding.function.as_ref().map(AsRef::as_ref))
+        .collect();
+    assert_eq!(told, [Some("other")], "{:?}", project.findings);
+    assert!(project.findings[0].what.en.contains("exports no `main`"));
+}
+
+#[test]
 fn one_function_s_fault_stays_its_own() {
     let (_dir, project) = open(&[
         CONFIG,
