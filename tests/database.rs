@@ -186,6 +186,51 @@ fn notes() -> Scratch {
     project
 }
 
+const BY_ID: &str = r"
+    const cloud = require('wx-server-sdk')
+    cloud.init()
+    exports.main = async () => {
+        const c = cloud.database().collection('notes')
+        const { data } = await c.where({ n: 1 }).get()
+        const id = data[0]._id
+        const { data: same } = await c.doc(id).get()
+        const { list } = await c.aggregate().match({ _id: id }).end()
+        const updated = await c.where({ _id: id }).update({ data: { seen: true } })
+        const removed = await c.where({ _id: id }).remove()
+        const left = await c.count()
+        return { id, by: data[0].by, same: same._id, list: list.map((one) => one._id), updated: updated.stats.updated, removed: removed.stats.removed, left: left.total }
+    }";
+
+/// A document that another program has added: its ObjectId is its digits to the SDKs, of which they made an object without members, and of a
+/// query by that one for all documents.
+#[tokio::test]
+async fn a_document_of_another_program_is_found_by_its_id_and_no_other_is_changed() {
+    let project = Scratch::new(&[]);
+    for version in ["1.8.3", "4.0.2"] {
+        function(&project, &name(version), version, BY_ID);
+    }
+    project.write("yunqiao.toml", "[database]\nseed = \"seed\"\n");
+    let digits = ["5fe06c4a7877e500019b7c59", "5fe06c4a7877e500019b7c60"];
+    let of_others =
+        digits.map(|id| format!("{{\"_id\":{{\"$oid\":\"{id}\"}},\"n\":1,\"by\":{{\"$oid\":\"{id}\"}}}}\n"));
+    project.write(
+        "seed/notes.json",
+        &format!(
+            "{{\"_id\":\"a\",\"n\":2}}\n{{\"_id\":\"b\",\"n\":2}}\n{}",
+            of_others.concat()
+        ),
+    );
+    let dev = Dev::start(project.path());
+    let alice = dev.login("alice").await;
+    for ((version, id), left) in ["1.8.3", "4.0.2"].into_iter().zip(digits).zip([3, 2]) {
+        let done = alice.result(&name(version), json!({}), &[]).await;
+        let expected = json!({
+            "id": id, "by": id, "same": id, "list": [id], "updated": 1, "removed": 1, "left": left,
+        });
+        assert_eq!(done, expected, "{version}");
+    }
+}
+
 #[tokio::test]
 async fn dev_keeps_documents_over_a_kill_and_seeds_only_what_is_empty() {
     let project = notes();

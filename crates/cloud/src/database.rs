@@ -24,7 +24,7 @@ use bson::{Bson, DateTime, Document, RawDocumentBuf};
 use calls::{Calls, DatabaseCall, shown};
 use database::{
     Aggregate, Asker, ClientError, Database, DatabaseError, IndexSpec, Looked, Permissions, ReturnedDocument,
-    TransactionId, Update, UpdateKind, toml_key, with_id,
+    TransactionId, Update, UpdateKind, of_either_kind, toml_key, with_id,
 };
 use tcb::{
     Action, SdkReply, SdkRequest,
@@ -419,6 +419,7 @@ impl Inner {
                 (DatabaseAnswer::Documents(found.documents), found.looked)
             }
             DatabaseOperation::Count(filter) => {
+                let filter = of_either_kind(filter);
                 let counted = database.count(collection, filter, transaction).await?;
                 (DatabaseAnswer::Counted(counted.count), counted.looked)
             }
@@ -446,7 +447,8 @@ impl Inner {
                     Change::Nothing => UpdateKind::Operators(Document::new()),
                 };
                 let update = Update {
-                    filter,
+                    // What is added where none matches has the id that was asked for.
+                    filter: if upsert { filter } else { of_either_kind(filter) },
                     kind,
                     array_filters: Vec::new(),
                     many,
@@ -468,10 +470,16 @@ impl Inner {
                 (answer, updated.looked)
             }
             DatabaseOperation::Remove { filter, many } => {
+                let filter = of_either_kind(filter);
                 let removed = database.remove(collection, filter, many, transaction).await?;
                 (DatabaseAnswer::Removed(removed.count), removed.looked)
             }
-            DatabaseOperation::Aggregate(stages) => {
+            DatabaseOperation::Aggregate(mut stages) => {
+                for stage in &mut stages {
+                    if let Ok(filter) = stage.get_document_mut("$match") {
+                        *filter = of_either_kind(std::mem::take(filter));
+                    }
+                }
                 let aggregate = Aggregate { stages };
                 let found = database.aggregate(collection, aggregate, transaction).await?;
                 (DatabaseAnswer::Documents(found.documents), found.looked)
@@ -552,7 +560,7 @@ impl Inner {
 /// A find as the engine is asked for it.
 fn asked_find(find: tcb::database::Find) -> database::Find {
     database::Find {
-        filter: find.filter,
+        filter: of_either_kind(find.filter),
         sort: find.sort,
         projection: find.projection,
         skip: find.skip,

@@ -24,7 +24,8 @@ use rules::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    Aggregate, Database, DatabaseError, Find, Found, ID_INDEX, Tally, Update, UpdateKind, Updated, line::Line,
+    Aggregate, Database, DatabaseError, Find, Found, ID_INDEX, Tally, Update, UpdateKind, Updated,
+    line::Line, of_either_kind,
 };
 
 /// The field that says whose a document is. The server writes it, and no client.
@@ -167,7 +168,10 @@ impl ClientDatabase<'_> {
         let filter = self
             .within(collection, Operation::Read, find.filter.clone(), None)
             .await?;
-        let find = Find { filter, ..find };
+        let find = Find {
+            filter: of_either_kind(filter),
+            ..find
+        };
         ran(self.database.find(collection, find, None).await)
     }
 
@@ -190,7 +194,10 @@ impl ClientDatabase<'_> {
     /// Counts documents.
     pub async fn count(&self, collection: &str, filter: Document) -> Answer<Tally> {
         let filter = self.within(collection, Operation::Read, filter, None).await?;
-        ran(self.database.count(collection, filter, None).await)
+        ran(self
+            .database
+            .count(collection, of_either_kind(filter), None)
+            .await)
     }
 
     /// Adds documents, each with an `_id`, as the caller's. All of them are judged before the first is added.
@@ -228,7 +235,7 @@ impl ClientDatabase<'_> {
         }
         refuse_too_large(&operators)?;
         let update = Update {
-            filter,
+            filter: of_either_kind(filter),
             kind: UpdateKind::Operators(operators),
             array_filters: Vec::new(),
             many,
@@ -306,6 +313,7 @@ impl ClientDatabase<'_> {
     /// Removes documents.
     pub async fn remove(&self, collection: &str, filter: Document, many: bool) -> Answer<Tally> {
         let filter = self.within(collection, Operation::Delete, filter, None).await?;
+        let filter = of_either_kind(filter);
         ran(self.database.remove(collection, filter, many, None).await)
     }
 

@@ -70,9 +70,92 @@ pub fn behind_id(id: &Bson) -> Document {
     }
 }
 
+/// A filter in which an `_id` of 24 hex digits means the ObjectId of these digits too. Programs of the platform are given an ObjectId as its
+/// digits, since their SDKs have no word for it, and ask by what they were given.
+#[must_use]
+pub fn of_either_kind(filter: Document) -> Document {
+    filter
+        .into_iter()
+        .map(|(name, value)| {
+            let value = match (name.as_str(), value) {
+                ("_id", value) => id_of_either_kind(value),
+                ("$and" | "$or" | "$nor", Bson::Array(branches)) => branches
+                    .into_iter()
+                    .map(|branch| match branch {
+                        Bson::Document(branch) => Bson::Document(of_either_kind(branch)),
+                        other => other,
+                    })
+                    .collect::<Vec<_>>()
+                    .into(),
+                (_, value) => value,
+            };
+            (name, value)
+        })
+        .collect()
+}
+
+fn id_of_either_kind(condition: Bson) -> Bson {
+    let mut operators = match condition {
+        Bson::Document(operators) => operators,
+        id => {
+            return match object_id(&id) {
+                Some(other) => doc! { "$in": [id, other] }.into(),
+                None => id,
+            };
+        }
+    };
+    for (one, many) in [("$eq", "$in"), ("$ne", "$nin")] {
+        if let Some(Bson::Array(ids)) = operators.get_mut(many) {
+            let others: Vec<_> = ids.iter().filter_map(object_id).collect();
+            ids.extend(others);
+        } else if let Some(id) = operators.get(one).filter(|id| object_id(id).is_some()).cloned() {
+            let both: Vec<_> = object_id(&id).into_iter().chain([id]).collect();
+            operators.remove(one);
+            operators.insert(many, both);
+        }
+    }
+    operators.into()
+}
+
+/// The ObjectId of 24 hex digits.
+fn object_id(id: &Bson) -> Option<Bson> {
+    let digits = id.as_str().filter(|digits| digits.len() == 24)?;
+    ObjectId::parse_str(digits).ok().map(Bson::ObjectId)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_of_24_hex_digits_is_meant_as_either_kind() {
+        let digits = "5fe06c4a7877e500019b7c59";
+        let id = ObjectId::parse_str(digits).expect("it has 24 digits");
+        for (filter, meant) in [
+            (doc! { "_id": digits }, doc! { "_id": { "$in": [digits, id] } }),
+            (
+                doc! { "_id": { "$in": ["a", digits] } },
+                doc! { "_id": { "$in": ["a", digits, id] } },
+            ),
+            (
+                doc! { "_id": { "$ne": digits } },
+                doc! { "_id": { "$nin": [id, digits] } },
+            ),
+            (
+                doc! { "$and": [{ "_id": { "$eq": digits } }, { "n": 1 }] },
+                doc! { "$and": [{ "_id": { "$in": [id, digits] } }, { "n": 1 }] },
+            ),
+        ] {
+            assert_eq!(of_either_kind(filter), meant);
+        }
+        for same in [
+            doc! { "_id": "79550af2604397df08a67e053d784295", "n": digits },
+            doc! { "_id": { "$gt": digits } },
+            doc! { "_id": "not-hex-digits-but-24-ch" },
+        ] {
+            assert_eq!(of_either_kind(same.clone()), same);
+        }
+    }
 
     #[test]
     fn behind_nan_come_the_numbers_and_behind_the_last_kind_nothing() {

@@ -37,7 +37,7 @@ pub use crate::{
     client::{ClientDatabase, ClientError, ClientRequest, OWNER, Permissions, WatchedQuery},
     embedded::{Embedded, MOST_TRANSACTIONS, Options, TRANSACTION_LIFE},
     error::DatabaseError,
-    id_kind::{behind_id, id_kind, id_kind_of},
+    id_kind::{behind_id, id_kind, id_kind_of, of_either_kind},
     operation::{
         Aggregate, Asker, CollectionStatus, Find, Found, Inserted, Looked, Page, ReturnedDocument, Tally,
         TransactionId, Update, UpdateKind, Updated, refuse_growth,

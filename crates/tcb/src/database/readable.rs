@@ -26,7 +26,8 @@ const TYPES: [&str; 14] = [
 /// Bytes of a UUID.
 const UUID: usize = 16;
 
-/// The document as every SDK can read it, nearly always as it is. Of a regular expression the flags that no SDK takes are left out; a
+/// The document as every SDK can read it, nearly always as it is. An ObjectId is its 24 hex digits: the SDKs make an object without members of
+/// it, and of a query by that one for all documents. Of a regular expression the flags that no SDK takes are left out; a
 /// UUID that is none is plain bytes; a place that the `Geo` classes refuse has its coordinates as an object, `{"0": 500, "1": 1}`,
 /// which makes it no place; the `$` of a name that would be read as a type is `＄`.
 #[must_use]
@@ -57,6 +58,7 @@ fn is_plain_value(value: RawBsonRef<'_>) -> bool {
     match value {
         RawBsonRef::Document(document) => is_plain(document),
         RawBsonRef::Array(array) => is_plain_array(array),
+        RawBsonRef::ObjectId(_) => false,
         RawBsonRef::RegularExpression(regex) => regex.options.as_str().chars().all(is_taken),
         RawBsonRef::Binary(binary) => binary.subtype != BinarySubtype::Uuid || binary.bytes.len() == UUID,
         _ => true,
@@ -125,6 +127,10 @@ fn mend_value(value: &mut Bson, changed: &mut bool) {
                 regex.options = options;
                 *changed = true;
             }
+        }
+        Bson::ObjectId(id) => {
+            *value = Bson::String(id.to_hex());
+            *changed = true;
         }
         Bson::Binary(Binary { subtype, bytes }) if *subtype == BinarySubtype::Uuid && bytes.len() != UUID => {
             *subtype = BinarySubtype::Generic;
@@ -334,6 +340,15 @@ mod tests {
                 .collect();
             assert_eq!(Bson::Array(numbered), coordinates, "{kind}");
         }
+    }
+
+    #[test]
+    fn an_object_id_is_given_as_its_digits() {
+        let id = bson::oid::ObjectId::parse_str("5fe06c4a7877e500019b7c59").unwrap();
+        let document = doc! { "_id": id, "by": [{ "id": id }] };
+        let digits = id.to_hex();
+        let mended = doc! { "_id": &digits, "by": [{ "id": &digits }] };
+        assert_eq!(given(&document), mended);
     }
 
     #[test]
