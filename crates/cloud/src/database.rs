@@ -83,10 +83,13 @@ struct Inner {
     kept_back: Mutex<BTreeSet<String>>,
 }
 
-/// Makes the `_id`s of documents that come without one.
+/// The first digits of each `_id` that is made. On the platform they are a node's own; here they are one for all, so that `_id`s ascend over
+/// restarts: the embedded engine gives documents by `_id` where no order is asked for, and programs count on that of their being added.
+const NODE: u32 = u32::from_be_bytes(*b"Yunq");
+
+/// Makes the `_id`s of documents that come without one, each after the one before.
 #[derive(Debug)]
 pub struct DocumentIds {
-    node: u32,
     counter: AtomicU32,
 }
 
@@ -95,8 +98,8 @@ impl DocumentIds {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            node: rand::random(),
-            counter: AtomicU32::new(rand::random()),
+            // Far from where it begins anew.
+            counter: AtomicU32::new(rand::random::<u32>() >> 1),
         }
     }
 
@@ -112,7 +115,7 @@ impl DocumentIds {
 
     fn next(&self) -> Bson {
         let id = DocumentId {
-            node: self.node,
+            node: NODE,
             // Until 2106.
             seconds: u32::try_from(now().timestamp_millis() / 1000).unwrap_or_default(),
             counter: self.counter.fetch_add(1, Ordering::Relaxed),

@@ -32,6 +32,16 @@ fn a_document_gets_an_id_where_it_has_none_or_null() {
     }
 }
 
+#[test]
+fn ids_ascend_in_the_order_in_which_documents_are_added() {
+    let id = |ids: &DocumentIds| ids.complete(doc! {}).get_str("_id").unwrap().to_owned();
+    let ids = DocumentIds::new();
+    let made: Vec<_> = (0..100).map(|_| id(&ids)).collect();
+    assert!(made.is_sorted() && made.first() < made.last(), "{made:?}");
+    // Another process goes on from the same digits, and later seconds.
+    assert_eq!(id(&DocumentIds::new())[..8], made[0][..8]);
+}
+
 /// A database that answers nobody.
 struct Mute;
 
