@@ -31,8 +31,8 @@ pub(crate) async fn run(args: args::Call, as_json: bool) -> anyhow::Result<ExitC
         return make(&client, &running, &args, data, as_json).await;
     }
     print::step(say!(
-        "no `yunqiao dev` runs for this project: it is started for this call alone",
-        "这个项目没有运行中的 `yunqiao dev`：只为这次调用启动"
+        "no `yunqiao dev` runs for this project: it is started for this call alone, without the documents and files that `dev` keeps",
+        "这个项目没有运行中的 `yunqiao dev`：只为这次调用启动，看不到 `dev` 保存的数据和文件"
     ));
     print::findings(&undeclared::supply(&mut project, Undeclared::Supply), &[]);
     let local = Local::headless(&project, &args.node, false).await?;

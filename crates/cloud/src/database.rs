@@ -540,8 +540,8 @@ impl Inner {
         }
         let mend = if indexes.is_empty() {
             wording!(
-                "no index serves what it asks: ask by equality, a range or the beginning of a text",
-                "没有索引能加速这种条件：请改用相等、范围或前缀匹配"
+                "no index serves what it asks: ask by equality, a range or the beginning of a text; and go on behind the last `_id` in place of a far `skip`",
+                "没有索引能加速这种条件：请改用相等、范围或前缀匹配；翻得很远的 `skip` 请改为从最后的 `_id` 往后读"
             )
         } else {
             let line = database::settings_line(&call.collection, indexes);

@@ -36,8 +36,8 @@ fn page(command: &mut Command, of: Of) -> String {
         "<!-- Made from the help of crates/cli. YUNQIAO_BLESS=1 cargo test -p yunqiao-cli --bin yunqiao writes it anew. -->\n\n",
     );
     let intro = wording!(
-        "# The command line\n\n`yunqiao COMMAND --help` says the same. Each example runs as it is written, in a folder where `yunqiao init hello` was run before.",
-        "# 命令行\n\n`yunqiao COMMAND --help` 显示同样的内容。每个示例都可以原样运行，前提是先在当前目录里执行过 `yunqiao init hello`。"
+        "# The command line\n\n`yunqiao COMMAND --help` says the same. Examples that name `hello` run where `yunqiao init hello` was run before, the others in the folder of a project.",
+        "# 命令行\n\n`yunqiao COMMAND --help` 显示同样的内容。写有 `hello` 的示例，先在当前目录执行过 `yunqiao init hello` 就能运行；其他示例在项目目录里运行。"
     );
     let everywhere = wording!("## With every command", "## 所有命令都有的选项");
     let _ = writeln!(page, "{}\n", of(&intro));

@@ -214,7 +214,11 @@ const fn is_number(value: &Bson) -> bool {
 fn date(time: DateTime) -> Markup {
     let exact = to_line(&Bson::DateTime(time));
     let there = Timestamp::from_millisecond(time.timestamp_millis()).ok();
-    let there = there.map(|at| at.to_zoned(TimeZone::system()).strftime("%F %T%.3f").to_string());
+    let there = there.map(|at| {
+        at.to_zoned(TimeZone::system())
+            .strftime("%F %T%.3f %:z")
+            .to_string()
+    });
     html! {
         @match there {
             Some(there) => time .n title=(exact) { (there) },
