@@ -427,6 +427,21 @@ async fn a_collection_is_made_by_a_file_that_is_taken() {
     drop(dev);
 }
 
+/// A test may prepare its documents by `db import`: it means the run of `exec` around it, and not what `dev` keeps.
+#[test]
+fn in_exec_the_database_is_that_of_the_run() {
+    let project = Scratch::new(&[("one", "exports.main = () => 1")]);
+    project.write("todos.jsonl", "{\"_id\":\"t1\"}\n{\"_id\":\"t2\"}\n");
+    let mut exec = yunqiao();
+    exec.arg("exec").arg(project.path()).args(["--", "sh", "-c"]);
+    exec.arg("cd \"$YUNQIAO_PROJECT\" && $0 db import todos todos.jsonl && $0 db --json ls && $0 call one");
+    exec.arg(env!("CARGO_BIN_EXE_yunqiao"));
+    let (good, out, err) = done(exec);
+    assert!(good && out.contains("\"todos\""), "{out}{err}");
+    assert!(!err.contains("started for this call alone"), "{err}");
+    assert!(!project.path().join(".yunqiao/database.redb").exists());
+}
+
 /// What reads a page that holds something else may panic inside; a person is told of a damaged file.
 #[test]
 fn a_damaged_file_is_told_as_such_and_nothing_else() {

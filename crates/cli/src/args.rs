@@ -47,7 +47,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  yunqiao exec hello -- npm test --prefix hello\n\n\
         The exit status is 127 where there is no such command.\n\n\
         CMD finds in its environment:\n  YUNQIAO_URL           the gateway\n  YUNQIAO_WECHAT_URL    the simulated WeChat\n  \
-        YUNQIAO_DATABASE_URL  the database for MongoDB's drivers, where [database] wire is set")]
+        YUNQIAO_DATABASE_URL  the database for MongoDB's drivers, where [database] wire is set\n\n\
+        Other commands of yunqiao that CMD runs, such as `call` and `db import`, mean this run, too.")]
     Exec(Exec),
     /// Call a function as a simulated user
     #[command(after_help = "Examples:\n  yunqiao call login --as bob --dir hello\n  \

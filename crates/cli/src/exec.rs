@@ -13,7 +13,7 @@ use crate::{
     args,
     interrupt::Requests,
     lang::say,
-    paths, print,
+    paths, print, run_file,
     stack::Local,
     state::{self, StateToImport},
     undeclared,
@@ -48,7 +48,7 @@ async fn within(
     if let Some(state) = import {
         state.put(project, local).await?;
     }
-    let ended = command(args, local, as_json).await?;
+    let ended = command(args, project, local, as_json).await?;
     let (Ended::Ran(status), Some(to)) = (&ended, &args.export) else {
         return Ok(ended.status());
     };
@@ -80,7 +80,12 @@ impl Ended {
     }
 }
 
-async fn command(args: &args::Exec, local: &Local, as_json: bool) -> anyhow::Result<Ended> {
+async fn command(
+    args: &args::Exec,
+    project: &Project,
+    local: &Local,
+    as_json: bool,
+) -> anyhow::Result<Ended> {
     let (program, rest) = args
         .command
         .split_first()
@@ -91,6 +96,7 @@ async fn command(args: &args::Exec, local: &Local, as_json: bool) -> anyhow::Res
     }
     let started = command
         .args(rest)
+        .env(run_file::PROJECT, std::path::absolute(&project.root)?)
         .env("YUNQIAO_URL", &local.url)
         .env("YUNQIAO_WECHAT_URL", &local.wechat)
         .env("YUNQIAO_WEB_URL", &local.web)

@@ -515,6 +515,10 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
         "  YUNQIAO_DATABASE_URL  数据库，供 MongoDB 的驱动使用，需设置 [database] wire",
     ),
     (
+        "Other commands of yunqiao that CMD runs, such as `call` and `db import`, mean this run, too.",
+        "CMD 里执行的其他 yunqiao 命令（如 `call`、`db import`）也作用于这次运行。",
+    ),
+    (
         "Signed and encrypted with the token and encodingAESKey that GET /sim/app of the simulated WeChat tells. The exit status is 1 if nobody acknowledged.",
         "用模拟的微信 GET /sim/app 给出的 token 和 encodingAESKey 签名并加密。没有人确认收到时，退出状态码为 1。",
     ),

@@ -2,6 +2,7 @@
 //! one which was left behind is not taken for a running one.
 
 use std::{
+    env,
     fs::File,
     io::{self, Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
@@ -24,6 +25,8 @@ use crate::{
 };
 
 const NAME: &str = "run.json";
+/// The variable in which a command that `exec` runs finds the project's folder.
+pub(crate) const PROJECT: &str = "YUNQIAO_PROJECT";
 
 /// What a running `dev` says of itself.
 #[derive(Deserialize, Serialize)]
@@ -136,8 +139,31 @@ fn is_locked(file: &File) -> io::Result<bool> {
     .map_err(Into::into)
 }
 
-/// The `dev` that runs in `root`, if there is one.
+/// What a command about the project in `root` means: the `exec` around it, else the `dev` that runs there, if there is one.
 pub(crate) fn running(root: &Path) -> Option<Running> {
+    around(root).or_else(|| of_dev(root))
+}
+
+/// The `exec` of this project in which the process runs, by what it has put into the environment.
+fn around(root: &Path) -> Option<Running> {
+    let of_exec = PathBuf::from(env::var_os(PROJECT)?);
+    if of_exec.canonicalize().ok()? != root.canonicalize().ok()? {
+        return None;
+    }
+    Some(Running {
+        url: env::var("YUNQIAO_URL").ok()?,
+        wechat: env::var("YUNQIAO_WECHAT_URL").ok()?,
+        web: env::var("YUNQIAO_WEB_URL").unwrap_or_default(),
+        operator: env::var("YUNQIAO_OPERATOR_URL").ok()?,
+        database: env::var("YUNQIAO_DATABASE_URL").ok(),
+        pass: env::var("YUNQIAO_OPERATOR_SECRET").ok()?,
+        pid: std::process::id(),
+        is_fresh: false,
+    })
+}
+
+/// The `dev` that runs in `root`, if there is one.
+fn of_dev(root: &Path) -> Option<Running> {
     let mut file = Folder::open(root).ok()?.read(NAME).ok()?;
     if !is_locked(&file).ok()? {
         return None;
@@ -163,11 +189,11 @@ pub(crate) fn warn_if_fresh(root: &Path) {
     }
 }
 
-/// The same as [`running`], unless it is about to end: a `dev` that is started anew at once is to go on with what the former one kept.
+/// The `dev` that runs in `root`, unless it is about to end: a `dev` that is started anew at once is to go on with what the former one kept.
 pub(crate) async fn runs_on(root: &Path) -> Option<Running> {
     let patience = Patience::of_server();
     loop {
-        let first = running(root)?;
+        let first = of_dev(root)?;
         if !patience.lasts().await {
             return Some(first);
         }
